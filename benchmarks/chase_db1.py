@@ -1,0 +1,269 @@
+"""Train on CHASE_DB1 by the course's protocol, score, and write the package's results.
+
+    python benchmarks/chase_db1.py train --seed 0 --output runs/
+    python benchmarks/chase_db1.py collect --output runs/
+
+`train` runs one seed and can be killed at any time: started again, it continues. A finished seed
+is not run again. `collect` writes retina_course/results/ and the weights of seed 0, whatever the
+seeds scored. The data folder is RETINA_COURSE_DATA.
+
+The protocol: the first 8 images train, the last 20 test, truth by the first observer; pixels
+inside the field of view only, at native size; the threshold maximises the pooled F1 of the
+training images; the weights are those after the last step.
+"""
+
+import argparse
+import datetime
+import json
+import platform
+import subprocess
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from retina_course import metrics, shapes, weights
+from retina_course.data.datasets import ChaseDB1, Photograph
+from retina_course.inference import segment
+from retina_course.recipe import Recipe, train_vessels
+from retina_course.training import default_device
+
+ROOT = Path(__file__).parents[1]
+PROTOCOL = {
+    "pixels": "inside the field of view, native size",
+    "field_of_view": "largest component of max(R, G, B) > 20, holes filled",
+    "truth": "first observer",
+    "threshold": "maximises the pooled F1 of the 8 training images",
+    "weights": "after the last step",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("action", choices=["train", "collect"])
+    parser.add_argument("--model", default="unet_small")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=Recipe.steps)
+    parser.add_argument("--bfloat16", action="store_true", help="autocast on a CPU, too")
+    parser.add_argument("--output", type=Path, required=True, help="where the runs are kept")
+    options = parser.parse_args()
+    if options.action == "train":
+        train(options)
+    else:
+        collect(options.model, options.output)
+
+
+def train(options: argparse.Namespace) -> None:
+    """One seed: train, predict all 28 images, score; everything under `output`."""
+    folder = options.output / f"{options.model}_seed{options.seed}"
+    if (folder / "run.json").exists():
+        print(f"{folder} is finished.")
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    recipe = Recipe(steps=options.steps)
+    training, test = list(ChaseDB1(split="train")), list(ChaseDB1(split="test"))
+    device = default_device()
+    model, history = train_vessels(
+        options.model,
+        training,
+        recipe,
+        seed=options.seed,
+        checkpoint=folder / "checkpoint.pt",
+        device=device,
+        precision=torch.bfloat16 if options.bfloat16 else None,
+    )
+    card = {
+        "model": options.model,
+        "options": {"num_classes": 1},
+        "size": recipe.crop,
+        "fov_diameter": recipe.fov_diameter,
+    }
+    rows = {
+        name: score(model, card, training, test, flips)
+        for name, flips in (("flips", True), ("no_flips", False))
+    }
+    run = {
+        "seed": options.seed,
+        "seconds": history.seconds,
+        "loss": smooth(history.loss),
+        **rows,
+        "recipe": recipe_row(recipe, options.bfloat16, device),
+        "provenance": provenance(device),
+    }
+    weights.save(
+        folder / "weights.safetensors", model, card | {"threshold": rows["flips"]["threshold"]}
+    )
+    write_json(folder / "run.json", run)
+    print(f"{folder}: {json.dumps(rows['flips']['pooled'])}")
+
+
+def score(
+    model: torch.nn.Module,
+    card: dict,
+    training: list[Photograph],
+    test: list[Photograph],
+    flips: bool,
+) -> dict:
+    """The protocol's row of one model: threshold from the training images, scores of the test."""
+    p, t, fov = predictions(model, card, training, flips)
+    threshold = metrics.best_threshold(*metrics.pool(p, t, fov))
+    p, t, fov = predictions(model, card, test, flips)
+    row = metrics.evaluate(p, t, fov, threshold)
+    for image, photograph in zip(row["per_image"], test, strict=True):
+        image["name"] = photograph.name
+    row["f1_at_half"] = metrics.scores(*metrics.pool(p, t, fov), 0.5)["f1"]
+    return row
+
+
+def predictions(model, card, photographs, flips) -> tuple[list, list, list]:
+    """Probabilities, targets and fields of view, as `metrics` takes them."""
+    p = [
+        segment(model, photo.image, card, flips=flips, fov=photo.fov).probability.numpy()
+        for photo in photographs
+    ]
+    return p, [photo.vessels for photo in photographs], [photo.fov for photo in photographs]
+
+
+def collect(name: str, output: Path) -> None:
+    """Runs -> results/NAME_chase_db1.json, and the weights of seed 0 with their card."""
+    files = sorted(output.glob(f"{name}_seed*/run.json"))
+    runs = [json.loads(file.read_text()) for file in files]
+    if not runs or runs[0]["seed"] != 0:
+        raise SystemExit(f"No finished run of {name} with seed 0 under {output}.")
+    if any(run["recipe"] != runs[0]["recipe"] for run in runs):
+        raise SystemExit("The runs differ in their recipe: they are not one row.")
+    training, test = ChaseDB1(split="train"), ChaseDB1(split="test")
+    photographs = list(test)
+    model, card = weights.load(files[0].parent / "weights.safetensors")
+    size = (1, 3, runs[0]["recipe"]["crop"], runs[0]["recipe"]["crop"])
+    result = {
+        "protocol": PROTOCOL,
+        "dataset": {
+            "name": "CHASE_DB1",
+            "digest": ChaseDB1(split="all").digest(),
+            "train": [record.name for record in training.records],
+            "test": [record.name for record in test.records],
+            "licence": "CC BY 4.0, Fraz et al. 2012, Kingston University",
+        },
+        "model": {
+            "name": name,
+            "options": card["options"],
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "macs": shapes.macs(model, size),
+            "training_size": list(size),
+        },
+        "recipe": runs[0]["recipe"],
+        "provenance": runs[0]["provenance"],
+        "runs": [
+            {k: v for k, v in run.items() if k not in ("recipe", "provenance")} for run in runs
+        ],
+        "summary": {row: over_seeds([run[row] for run in runs]) for row in ("flips", "no_flips")},
+        "second_observer": observer(photographs),
+        "empty": empty(photographs),
+    }
+    write_json(ROOT / "retina_course" / "results" / f"{name}_chase_db1.json", result)
+    pooled = runs[0]["flips"]["pooled"]
+    card |= {
+        "training_data": "CHASE_DB1, first 8 images (4 children, one camera), CC BY 4.0, "
+        "Fraz et al. 2012",
+        "metrics": {"set": "CHASE_DB1, last 20 images, inside the field of view", **pooled},
+        "licence": "MIT",
+        "seed": 0,
+        "recipe": runs[0]["recipe"],
+        "provenance": runs[0]["provenance"],
+    }
+    weights.save(ROOT / "retina_course" / "weights" / f"{name}.safetensors", model, card)
+
+
+def over_seeds(rows: list[dict]) -> dict:
+    """Mean and standard deviation (n - 1) of the pooled scores over the seeds."""
+    values = {key: [row["pooled"][key] for row in rows] for key in rows[0]["pooled"]}
+    values["f1_at_half"] = [row["f1_at_half"] for row in rows]
+    values["cldice"] = [row["mean"]["cldice"] for row in rows]
+    return {
+        key: {
+            "mean": float(np.mean(v)),
+            "sd": float(np.std(v, ddof=1)) if len(v) > 1 else None,
+        }
+        for key, v in values.items()
+    }
+
+
+def observer(photographs: list[Photograph]) -> dict:
+    """The second observer, scored as if a model: a binary map, so no AUC."""
+    return binary_row(photographs, [photo.vessels2 for photo in photographs])
+
+
+def empty(photographs: list[Photograph]) -> dict:
+    """The prediction "no vessel anywhere": what accuracy alone is worth."""
+    return binary_row(photographs, [np.zeros_like(photo.vessels) for photo in photographs])
+
+
+def binary_row(photographs: list[Photograph], maps: list[np.ndarray]) -> dict:
+    inside = [
+        (m[photo.fov], photo.vessels[photo.fov]) for m, photo in zip(maps, photographs, strict=True)
+    ]
+    pooled = [np.concatenate(part) for part in zip(*inside, strict=True)]
+    rows = [
+        metrics.binary_scores(m, t)
+        | {"cldice": metrics.cldice(full & photo.fov, photo.vessels & photo.fov)}
+        for (m, t), full, photo in zip(inside, maps, photographs, strict=True)
+    ]
+    columns = {key: [row[key] for row in rows] for key in rows[0]}
+    return {
+        "pooled": metrics.binary_scores(*pooled),
+        "mean": {key: float(np.mean(v)) for key, v in columns.items()},
+        "sd": {key: float(np.std(v, ddof=1)) for key, v in columns.items()},
+    }
+
+
+def recipe_row(recipe: Recipe, bfloat16: bool, device: torch.device) -> dict:
+    precision = "bfloat16" if bfloat16 or device.type == "cuda" else "float32"
+    return {
+        **asdict(recipe),
+        "loss": "binary cross-entropy + Dice",
+        "optimizer": "AdamW, one cosine to zero, gradients clipped at 1",
+        "precision": precision,
+    }
+
+
+def provenance(device: torch.device) -> dict:
+    """Where, when and from which code a result comes."""
+    git = ["git", "-C", str(ROOT)]
+    commit = subprocess.check_output([*git, "rev-parse", "HEAD"], text=True).strip()
+    code = ["retina_course", "benchmarks"]
+    changed = subprocess.check_output([*git, "status", "--porcelain", *code])
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
+    return {
+        "commit": commit + ("+changes" if changed else ""),
+        "device": name,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def cpu_name() -> str:
+    """The processor's name where the system tells it (Linux), else its architecture."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def smooth(losses: list[float], points: int = 100) -> list[list[float]]:
+    """[step, mean loss up to it] at about `points` steps: a curve small enough to store."""
+    parts = np.array_split(np.asarray(losses), min(points, len(losses)))
+    ends = np.cumsum([len(part) for part in parts])
+    return [[int(end), round(float(part.mean()), 5)] for end, part in zip(ends, parts, strict=True)]
+
+
+def write_json(path: Path, content: dict) -> None:
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    weights.write_atomically(path, text.encode())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Made and real fundus photographs, and their augmentation."""

@@ -1,0 +1,106 @@
+"""Reading one image: a file, PIL image, array or tensor becomes `(3, H, W)` in [0, 1]."""
+
+from os import PathLike
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+ImageSource = str | PathLike | Image.Image | np.ndarray | Tensor
+
+
+def read_image(source: ImageSource) -> Tensor:
+    """Any image as a float32 RGB tensor `(3, H, W)` in [0, 1].
+
+    Parameters
+    ----------
+    source : a file's path or a PIL image (EXIF orientation honoured); a NumPy array `(H, W)`,
+        `(H, W, 3)` or `(H, W, 4)`, uint8, uint16 or float in [0, 1]; a tensor `(3, H, W)` or
+        `(1, 3, H, W)` of the same types. Grey is repeated to RGB, an alpha channel is dropped.
+
+    Raises
+    ------
+    FileNotFoundError : no such file.
+    TypeError : not an image, or a type of number other than those above.
+    ValueError : unreadable file, wrong shape, NaN, or values outside [0, 1].
+    """
+    if isinstance(source, Tensor):
+        return _scale(_tensor_to_hwc(source))
+    if isinstance(source, (str, PathLike)):
+        return _scale(_read_file(source))
+    if isinstance(source, Image.Image):
+        return _scale(_pil_to_array(source))
+    if isinstance(source, np.ndarray):
+        return _scale(source)
+    raise TypeError(
+        "Expected an image as a path, a PIL image, a NumPy array or a tensor, "
+        f"got {type(source).__name__}."
+    )
+
+
+def _read_file(path: str | PathLike) -> np.ndarray:
+    try:
+        with Image.open(path) as image:
+            return _pil_to_array(image)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"No image file {path}.") from None
+    except UnidentifiedImageError:
+        raise ValueError(f"{path} is not an image, or not of a kind that Pillow reads.") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"Cannot read the image {path}: {error}.") from error
+
+
+def _pil_to_array(image: Image.Image) -> np.ndarray:
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16-bit grey; Pillow may hold it in 32 bits
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 65535:
+            raise ValueError("32-bit grey images are not supported; convert to 8 or 16 bits")
+        return values.astype(np.uint16)
+    return np.asarray(image if image.mode == "F" else image.convert("RGB"))
+
+
+def _tensor_to_hwc(tensor: Tensor) -> np.ndarray:
+    shape = tuple(tensor.shape)
+    if tensor.dim() == 4 and shape[0] == 1:
+        tensor = tensor[0]
+    if tensor.dim() != 3 or tensor.shape[0] != 3:
+        raise ValueError(f"Expected one RGB image as a tensor (3, H, W), got shape {shape}.")
+    tensor = tensor.detach().cpu()
+    return (tensor if tensor.dtype != torch.bfloat16 else tensor.float()).permute(1, 2, 0).numpy()
+
+
+def _scale(array: np.ndarray) -> Tensor:
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4):
+        hint = ""
+        if array.ndim == 3 and array.shape[0] in (1, 3, 4):
+            hint = " Channels come last in a NumPy image: array.transpose(1, 2, 0)."
+        raise ValueError(
+            f"Expected an image (H, W), (H, W, 3) or (H, W, 4), got shape {array.shape}.{hint}"
+        )
+    if array.size == 0:
+        raise ValueError(f"The image is empty: its shape is {array.shape}.")
+    if array.dtype in (np.uint8, np.uint16):
+        image = array[..., :3].astype(np.float32) / np.iinfo(array.dtype).max
+    elif np.issubdtype(array.dtype, np.floating):
+        image = array[..., :3].astype(np.float32)
+        _check_range(image)
+    else:
+        raise TypeError(f"Expected uint8, uint16 or floats in [0, 1], got {array.dtype}.")
+    planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+    return planes.expand(3, -1, -1).contiguous()
+
+
+def _check_range(image: np.ndarray) -> None:
+    low, high = float(image.min()), float(image.max())
+    if not np.isfinite(low + high):
+        bad = int((~np.isfinite(image)).sum())
+        raise ValueError(f"{bad} values of the image are NaN or infinite.")
+    if low < 0 or high > 1:
+        hint = " Divide by 255." if low >= 0 and high <= 255 else ""
+        raise ValueError(
+            f"Expected floats in [0, 1], got values from {low:.4g} to {high:.4g}.{hint}"
+        )

@@ -1,0 +1,127 @@
+"""The course's recipe for vessels: from photographs to a trained network and its card.
+
+One function for the command line, the benchmarks and the reader; it calls `RandomCrops` for the
+batches and `fit` for the steps.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from os import PathLike
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from retina_course.data.augment import RandomCrops
+from retina_course.data.datasets import Photograph
+from retina_course.images import read_image
+from retina_course.inference import resize, working_view
+from retina_course.models import create_model
+from retina_course.training import History, default_device, fit, seed_everything
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a training run is made of, besides its data and its seed."""
+
+    steps: int = 6000
+    batch_size: int = 4
+    crop: int = 384
+    lr: float = 1e-2
+    fov_diameter: int = 920
+    rotation: float = 45.0
+
+    def __post_init__(self):
+        for name, value in asdict(self).items():
+            if not value > 0 and name != "rotation":
+                raise ValueError(f"{name} must be positive, got {value}.")
+
+
+def train_vessels(
+    name: str,
+    photographs: Iterable[Photograph],
+    recipe: Recipe = Recipe(),
+    *,
+    seed: int = 0,
+    checkpoint: str | PathLike | None = None,
+    device: torch.device | None = None,
+    precision: torch.dtype | None = None,
+    **fit_options,
+) -> tuple[nn.Module, History]:
+    """Train the network `name`, with one output, to find vessels.
+
+    The photographs stay on the device. Everything random follows from `seed`.
+
+    Parameters
+    ----------
+    checkpoint, precision, fit_options : see `fit`.
+    device : the GPU where there is one, by default.
+
+    Raises
+    ------
+    ValueError : no photograph, no vessel in them, a crop that does not fit; see also `fit`.
+    """
+    device = device or default_device()
+    images, targets = stack_views(photographs, recipe.fov_diameter)
+    seed_everything(seed)
+    model = create_model(name)
+    set_head_bias(model, targets.mean().item())
+    crops = RandomCrops(
+        images.to(device), targets.to(device), recipe.crop, recipe.batch_size, recipe.rotation
+    )
+    history = fit(
+        model.to(device),
+        crops,
+        recipe.steps,
+        lr=recipe.lr,
+        seed=seed,
+        checkpoint=checkpoint,
+        precision=precision,
+        **fit_options,
+    )
+    return model.cpu(), history
+
+
+def stack_views(photographs: Iterable[Photograph], fov_diameter: int) -> tuple[Tensor, Tensor]:
+    """Images `(M, 3, H, W)` float32 and vessels `(M, 1, H, W)` float32, one size, one scale.
+
+    Each photograph is cropped to its field of view and resampled so that the field has
+    `fov_diameter` pixels, as `inference.segment` does it; the vessels by nearest neighbour, since
+    a training target must stay binary. Smaller ones are padded with black to the largest.
+
+    Raises
+    ------
+    ValueError : no photograph, or no vessel in any.
+    """
+    views = [_view(photograph, fov_diameter) for photograph in photographs]
+    if not views:
+        raise ValueError("No photograph to train on.")
+    height, width = (max(view.shape[axis] for view in views) for axis in (1, 2))
+    both = torch.stack(
+        [F.pad(view, (0, width - view.shape[2], 0, height - view.shape[1])) for view in views]
+    )
+    images, targets = both[:, :3].contiguous(), both[:, 3:].contiguous()
+    if not targets.any():
+        raise ValueError("No photograph has a vessel in its mask: there is nothing to learn.")
+    return images, targets
+
+
+def set_head_bias(model: nn.Module, share: float) -> None:
+    """Start the last layer's bias at the log-odds of the vessels' share of the pixels.
+
+    The first prediction is then the share itself, everywhere, and the first steps need not learn
+    it; from a large random head some seeds never leave a constant output.
+    """
+    head = [module for module in model.modules() if isinstance(module, nn.Conv2d)][-1]
+    nn.init.constant_(head.bias, math.log(share / (1 - share)))
+
+
+def _view(photograph: Photograph, fov_diameter: int) -> Tensor:
+    """Image and vessels of one photograph, `(4, h, w)`."""
+    fov = torch.from_numpy(photograph.fov)
+    rows, columns, size = working_view(fov, fov_diameter)
+    image = resize(read_image(photograph.image)[:, rows, columns], size).clamp(0, 1)
+    vessels = torch.from_numpy(photograph.vessels)[rows, columns].float()
+    vessels = F.interpolate(vessels[None, None], size=image.shape[1:], mode="nearest-exact")
+    return torch.cat([image, vessels[0]])

@@ -1,0 +1,269 @@
+"""Training: one loop, `fit`, that a reader can follow from top to bottom, and the documented calls.
+
+`fit` asks for a batch with a random generator that depends on the seed and the step alone. So a
+run that was killed continues from its checkpoint to the very weights of an uninterrupted run, and
+no state of any random generator has to be stored.
+"""
+
+import contextlib
+import math
+import os
+import random
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Generator, Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from tqdm.auto import tqdm
+
+from retina_course.losses import DiceCELoss
+
+Sample = Callable[[Generator], tuple[Tensor, Tensor]]
+
+
+@dataclass
+class History:
+    """What `fit` measured: the loss of each step, and what `validate` returned, with its step."""
+
+    loss: list[float] = field(default_factory=list)
+    validation: list[dict] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def fit(
+    model: nn.Module,
+    sample: Sample,
+    steps: int,
+    *,
+    loss: Callable[[Tensor, Tensor], Tensor] | None = None,
+    lr: float = 1e-2,
+    seed: int = 0,
+    precision: torch.dtype | None = None,
+    validate: Callable[[nn.Module], dict] | None = None,
+    every: int = 500,
+    checkpoint: str | os.PathLike | None = None,
+    progress: bool = True,
+) -> History:
+    """Train `model` in place: AdamW, one cosine from `lr` to zero, gradients clipped at norm 1.
+
+    Parameters
+    ----------
+    model : on the device to train on; it ends in eval mode.
+    sample : `sample(generator) -> (images, targets)`, one batch, e.g. `RandomCrops`.
+    steps : number of batches.
+    loss : scalar loss of logits and targets; cross-entropy plus Dice where not given.
+    lr : highest learning rate: 1e-2 below 0.3 M weights, 1e-3 for 1 to 30 M.
+    precision : type of the autocast; None chooses by device, see `default_precision`.
+    validate : `validate(model) -> dict`, called each `every` steps on the model in eval mode.
+    checkpoint : file written each `every` steps and at the end, atomically; where it exists, the
+        run continues from it.
+
+    Returns
+    -------
+    History : also stored in the checkpoint.
+
+    Raises
+    ------
+    FloatingPointError : the loss is not finite; names the step and the batch.
+    ValueError : a checkpoint of another run (seed, steps or learning rate differ).
+    """
+    if steps < 1:
+        raise ValueError(f"steps must be at least 1, got {steps}.")
+    device = next(model.parameters()).device
+    precision = precision or default_precision(device)
+    loss = loss or DiceCELoss()
+    model.to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, fused=True)
+    # float16 has a small range: the scaler keeps small gradients from vanishing.
+    scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
+    network = DistributedDataParallel(model) if dist.is_initialized() else model
+    history, rank = History(), dist.get_rank() if dist.is_initialized() else 0
+
+    state = {"model": model, "optimizer": optimizer, "scaler": scaler}
+    run = {"seed": seed, "steps": steps, "lr": lr}
+    done = 0
+    if checkpoint is not None and Path(checkpoint).exists():
+        done, history = _resume(Path(checkpoint), state, run, device)
+
+    started, pending = time.perf_counter() - history.seconds, []
+    bar = tqdm(range(done, steps), initial=done, total=steps, disable=not progress or rank > 0)
+    for step in bar:
+        model.train()
+        images, targets = sample(batch_generator(seed, step, rank))
+        images = images.to(device, memory_format=torch.channels_last)
+        for group in optimizer.param_groups:
+            group["lr"] = lr * 0.5 * (1 + math.cos(math.pi * step / steps))
+        with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+            logits = network(images)
+        value = loss(logits, targets.to(device))
+        optimizer.zero_grad()
+        scaler.scale(value).backward()
+        scaler.unscale_(optimizer)
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        scaler.step(optimizer)
+        scaler.update()
+        pending.append(value.detach())
+
+        last = step + 1 == steps
+        # Reading a loss waits for the GPU, so they are read some at a time.
+        if len(pending) == 20 or last or (step + 1) % every == 0:
+            history.loss += _finite(pending, step, seed, sample, rank)
+            pending = []
+            bar.set_postfix(loss=f"{np.mean(history.loss[-20:]):.4f}")
+        if (step + 1) % every == 0 or last:
+            model.eval()
+            if validate:
+                history.validation.append({"step": step + 1, **validate(model)})
+            history.seconds = time.perf_counter() - started
+            if checkpoint is not None and rank == 0:
+                _save(Path(checkpoint), step + 1, history, state, run)
+    model.eval()
+    return history
+
+
+def batch_generator(seed: int, step: int, rank: int = 0) -> Generator:
+    """The random generator of one batch: the same for the same seed, step and process."""
+    mixed = np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0]
+    return Generator().manual_seed(int(mixed >> 1))
+
+
+def default_precision(device: torch.device) -> torch.dtype:
+    """bfloat16 on GPUs from compute capability 8.0, float16 below, float32 on a CPU."""
+    if device.type != "cuda":
+        return torch.float32
+    major, _ = torch.cuda.get_device_capability(device)
+    return torch.bfloat16 if major >= 8 else torch.float16
+
+
+def default_device() -> torch.device:
+    """The GPU where there is one (under `torchrun` this process's own), else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+    return torch.device("cpu")
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and torch: the weights of the next model depend on `seed` alone."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+@contextlib.contextmanager
+def distributed():
+    """Join the other processes of a `torchrun` for the `with` block; without it, do nothing."""
+    if "RANK" not in os.environ:
+        yield
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(default_device())
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def _finite(losses: list[Tensor], step: int, seed: int, sample: Sample, rank: int) -> list[float]:
+    values = torch.stack(losses).tolist()
+    for i, value in enumerate(values):
+        if not math.isfinite(value):
+            bad = step - len(values) + 1 + i
+            images, _ = sample(batch_generator(seed, bad, rank))
+            cause = (
+                "Its images are finite: lower the learning rate."
+                if torch.isfinite(images).all()
+                else "Its images hold values that are not finite: check the data."
+            )
+            raise FloatingPointError(
+                f"The loss is {value} at step {bad}. Its batch is "
+                f"sample(batch_generator(seed={seed}, step={bad}, rank={rank})). {cause}"
+            )
+    return values
+
+
+def _save(path: Path, step: int, history: History, state: dict, run: dict) -> None:
+    """Write the checkpoint beside its place, then move it there: never half a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {name: part.state_dict() for name, part in state.items()}
+    content |= {"step": step, "history": asdict(history), "run": run}
+    part = path.with_name(path.name + ".part")
+    with open(part, "wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+def _resume(path: Path, state: dict, run: dict, device: torch.device) -> tuple[int, History]:
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+        step, history, stored = content["step"], content["history"], content["run"]
+    except Exception as error:
+        raise ValueError(
+            f"{path} is no checkpoint of fit, or it is damaged ({error}). "
+            "Delete it to start the run from its beginning."
+        ) from error
+    if stored != run:
+        raise ValueError(
+            f"{path} belongs to another run: {stored} there, {run} asked for. "
+            "Choose another file, or delete it to start again."
+        )
+    for name, part in state.items():
+        part.load_state_dict(content[name])
+    return step, History(**history)
+
+
+class Train:
+    """One training epoch in the documented form; the sum of both losses is back-propagated.
+
+    `Train(dice=DiceLoss(), iou=IoU()).forward(model=, loader=, optimizer=)` returns the mean Dice
+    loss and the mean IoU loss over the batches of `loader`, which yields (images, targets).
+    """
+
+    def __init__(self, dice: nn.Module, iou: nn.Module):
+        self.dice, self.iou = dice, iou
+
+    def forward(
+        self, model: nn.Module, loader: Iterable, optimizer: torch.optim.Optimizer
+    ) -> tuple[float, float]:
+        model.train()
+        return _epoch(self, model, loader, optimizer)
+
+
+class Evaluate:
+    """Mean Dice and IoU loss over a loader, in the documented form, without training.
+
+    `Evaluate(dice=DiceLoss(), iou=IoU()).forward(model=, loader=)`. Run it on images that the
+    model was not trained on: the documented curves are training losses.
+    """
+
+    def __init__(self, dice: nn.Module, iou: nn.Module):
+        self.dice, self.iou = dice, iou
+
+    @torch.no_grad()
+    def forward(self, model: nn.Module, loader: Iterable) -> tuple[float, float]:
+        model.eval()
+        return _epoch(self, model, loader)
+
+
+def _epoch(losses, model, loader, optimizer=None) -> tuple[float, float]:
+    device, totals, batches = next(model.parameters()).device, np.zeros(2), 0
+    for images, targets in loader:
+        logits, targets = model(images.to(device)), targets.to(device)
+        _, dice = losses.dice(logits, targets)
+        _, iou = losses.iou(logits, targets)
+        if optimizer:
+            optimizer.zero_grad()
+            (dice + iou).backward()
+            optimizer.step()
+        totals += dice.item(), iou.item()
+        batches += 1
+    if batches == 0:
+        raise ValueError("The loader yields no batch: is its data set empty, or drop_last set?")
+    return tuple((totals / batches).tolist())
