@@ -25,7 +25,7 @@ import torch
 
 from retina_course import metrics, shapes, weights
 from retina_course.data.datasets import ChaseDB1, Photograph
-from retina_course.inference import segment
+from retina_course.inference import segment_all
 from retina_course.recipe import Recipe, train_vessels
 from retina_course.training import default_device
 
@@ -64,6 +64,7 @@ def train(options: argparse.Namespace) -> None:
     recipe = Recipe(steps=options.steps)
     training, test = list(ChaseDB1(split="train")), list(ChaseDB1(split="test"))
     device = default_device()
+    source = provenance(device)  # now: the code may change while a long run goes on
     model, history = train_vessels(
         options.model,
         training,
@@ -89,7 +90,7 @@ def train(options: argparse.Namespace) -> None:
         "loss": smooth(history.loss),
         **rows,
         "recipe": recipe_row(recipe, options.bfloat16, device),
-        "provenance": provenance(device),
+        "provenance": source,
     }
     weights.save(
         folder / "weights.safetensors", model, card | {"threshold": rows["flips"]["threshold"]}
@@ -106,23 +107,14 @@ def score(
     flips: bool,
 ) -> dict:
     """The protocol's row of one model: threshold from the training images, scores of the test."""
-    p, t, fov = predictions(model, card, training, flips)
+    p, t, fov = segment_all(model, training, card, flips=flips)
     threshold = metrics.best_threshold(*metrics.pool(p, t, fov))
-    p, t, fov = predictions(model, card, test, flips)
+    p, t, fov = segment_all(model, test, card, flips=flips)
     row = metrics.evaluate(p, t, fov, threshold)
     for image, photograph in zip(row["per_image"], test, strict=True):
         image["name"] = photograph.name
     row["f1_at_half"] = metrics.scores(*metrics.pool(p, t, fov), 0.5)["f1"]
     return row
-
-
-def predictions(model, card, photographs, flips) -> tuple[list, list, list]:
-    """Probabilities, targets and fields of view, as `metrics` takes them."""
-    p = [
-        segment(model, photo.image, card, flips=flips, fov=photo.fov).probability.numpy()
-        for photo in photographs
-    ]
-    return p, [photo.vessels for photo in photographs], [photo.fov for photo in photographs]
 
 
 def collect(name: str, output: Path) -> None:

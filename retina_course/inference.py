@@ -1,20 +1,22 @@
 """From a photograph to probabilities: padding, tiles, flips, and the scale of other cameras."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from retina_course.data.datasets import field_of_view
+from retina_course.data.datasets import Photograph, field_of_view
 from retina_course.images import ImageSource, read_image
 
 WHOLE_PIXELS = 2**21  # larger images go through the network in tiles
 TILE = 1536
 FLIPS = ((), (-1,), (-2,), (-2, -1))
+BORDER = 32  # where the frame cuts the field of view, edge pixels go on: else networks see an edge
 SAME_SCALE = 0.05  # a field of view this near to the training size is not resampled
 
 
@@ -114,11 +116,24 @@ def segment(
         )
     rows, columns, size = working_view(fov, wanted)
     crop = rgb[:, rows, columns]
-    outputs = predict(model, resize(crop, size).clamp(0, 1), flips=flips)
+    view = F.pad(resize(crop, size).clamp(0, 1), (BORDER,) * 4, mode="replicate")
+    outputs = predict(model, view, flips=flips)[:, BORDER:-BORDER, BORDER:-BORDER]
     vessels = outputs[:1] if len(outputs) == 1 else outputs[1:2]
     probability = torch.zeros(fov.shape)
     probability[rows, columns] = resize(vessels, crop.shape[1:])[0].clamp(0, 1)
     return Segmentation(probability * fov, fov)
+
+
+def segment_all(
+    model: nn.Module, photographs: Iterable[Photograph], card: dict, *, flips: bool = True
+) -> tuple[list[NDArray], list[NDArray], list[NDArray]]:
+    """Vessel probabilities, targets and fields of view of a data set, as `metrics` takes them."""
+    photographs = list(photographs)
+    probabilities = [
+        segment(model, photo.image, card, flips=flips, fov=photo.fov).probability.numpy()
+        for photo in photographs
+    ]
+    return probabilities, [p.vessels for p in photographs], [p.fov for p in photographs]
 
 
 def working_view(fov: Tensor, diameter: int) -> tuple[slice, slice, list[int]]:
@@ -143,9 +158,8 @@ def working_view(fov: Tensor, diameter: int) -> tuple[slice, slice, list[int]]:
     scale = diameter / found
     if abs(scale - 1) <= SAME_SCALE:
         scale = 1
-    return rows, columns, [
-        max(1, round((part.stop - part.start) * scale)) for part in (rows, columns)
-    ]
+    size = [max(1, round((part.stop - part.start) * scale)) for part in (rows, columns)]
+    return rows, columns, size
 
 
 def resize(x: Tensor, size: list[int] | tuple[int, int]) -> Tensor:

@@ -25,11 +25,11 @@ from retina_course.training import History, default_device, fit, seed_everything
 class Recipe:
     """What a training run is made of, besides its data and its seed."""
 
-    steps: int = 6000
+    steps: int = 8000
     batch_size: int = 4
-    crop: int = 384
+    crop: int = 256
     lr: float = 1e-2
-    fov_diameter: int = 920
+    fov_diameter: int = 640
     rotation: float = 45.0
 
     def __post_init__(self):

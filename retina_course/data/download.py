@@ -113,6 +113,7 @@ def _workplace(root: Path) -> tempfile.TemporaryDirectory:
 
 
 def _install(archive: Path, root: Path, files: Path) -> Path:
+    shutil.rmtree(files, ignore_errors=True)  # what an earlier address sent
     files.mkdir()
     _extract(archive, files)
     problems = check_chase_db1(files)

@@ -67,9 +67,9 @@ def split_by_patient(dataset: "Photographs", held_out: Collection[str]) -> tuple
     if unknown:
         known = ", ".join(sorted(set(dataset.patients)))
         raise ValueError(f"No patient {', '.join(unknown)} in this data set, which has {known}.")
-    held = [patient in held_out for patient in dataset.patients]
-    rest = [i for i, is_held in enumerate(held) if not is_held]
-    return Subset(dataset, rest), Subset(dataset, [i for i, is_held in enumerate(held) if is_held])
+    indexed = list(enumerate(dataset.patients))
+    rest = [i for i, patient in indexed if patient not in held_out]
+    return Subset(dataset, rest), Subset(dataset, [i for i, p in indexed if p in held_out])
 
 
 class Photographs(Dataset):

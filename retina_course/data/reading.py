@@ -97,7 +97,6 @@ def _read(path: Path) -> np.ndarray:
         if path.suffix.lower() == ".gz":
             content = gzip.decompress(content)
         with Image.open(io.BytesIO(content)) as image:
-            image.load()
             return _pixels(image)
     # Damaged bytes make the decoders raise errors of a dozen types.
     except Exception as problem:
@@ -115,7 +114,7 @@ def _pixels(image: Image.Image) -> np.ndarray:
         return pixels
     if image.mode == "F":
         raise ValueError("floating-point pixels; store it with 8 or 16 bits a channel")
-    if image.has_transparency_data:
+    if "A" in image.getbands() or "transparency" in image.info:
         black = Image.new("RGBA", image.size, (0, 0, 0, 255))
         image = Image.alpha_composite(black, image.convert("RGBA"))
     return np.array(image.convert("L" if image.mode in ("1", "L") else "RGB"))

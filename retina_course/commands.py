@@ -1,0 +1,248 @@
+"""What the commands of the command line do; `cli.py` reads their options.
+
+A command returns the exit code and raises `ValueError` or `OSError` for what cannot be used.
+"""
+
+import argparse
+import io
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from retina_course import create_model, list_models, metrics, weights
+from retina_course.data import datasets
+from retina_course.images import read_image
+from retina_course.inference import segment, segment_all
+from retina_course.plotting import painted
+from retina_course.recipe import Recipe, train_vessels
+from retina_course.training import distributed
+from retina_course.weights import write_atomically
+
+NOT_MEDICAL = (
+    "Not a medical device: for teaching and research. The weights in the package were trained on "
+    "eight photographs, both eyes of four children, taken with one camera."
+)
+SETS = {
+    "chase_db1": datasets.ChaseDB1,
+    "hrf": datasets.HRF,
+    "stare": datasets.STARE,
+    "drive": datasets.DRIVE,
+}
+
+
+def segment_photographs(options: argparse.Namespace) -> int:
+    """`segment`: three pictures for each photograph; a bad photograph does not stop the others."""
+    _refuse_same_names(options.photos)
+    model, card = weights.load(options.weights)
+    threshold = _threshold(options, card)
+    options.output.mkdir(parents=True, exist_ok=True)
+    model.to(options.device)
+    failed = []
+    for photo in options.photos:
+        started = time.perf_counter()
+        try:
+            share, size = _segment_one(model, card, photo, threshold, options)
+        except (ValueError, OSError) as error:
+            failed.append(photo.name)
+            print(f"retina-course: error: {message(error)}", file=sys.stderr)
+            continue
+        seconds = time.perf_counter() - started
+        print(
+            f"{photo}: {size}, vessels {share:.1%} of the field of view, {seconds:.1f} s "
+            f"-> {options.output / photo.stem}_*",
+            flush=True,
+        )
+    if failed:
+        print(
+            f"retina-course: {len(failed)} of {len(options.photos)} photographs failed: "
+            f"{', '.join(failed)}",
+            file=sys.stderr,
+        )
+    return 1 if failed else 0
+
+
+def train(options: argparse.Namespace) -> int:
+    """`train`: weights, their card and the history; the same command again continues the run."""
+    recipe = Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
+    data = _open(options.data, "train")
+    settings = {
+        "model": options.model,
+        "data": options.data,
+        "digest": data.digest(),
+        "seed": options.seed,
+        "recipe": asdict(recipe),
+    }
+    options.output.mkdir(parents=True, exist_ok=True)
+    _same_settings(options.output / "settings.json", settings)
+    photographs = list(data)
+    with distributed():
+        model, history = train_vessels(
+            options.model,
+            photographs,
+            recipe,
+            seed=options.seed,
+            checkpoint=options.output / "checkpoint.pt",
+            device=options.device,
+        )
+    if int(os.environ.get("RANK", 0)) > 0:  # one process of a torchrun writes the result
+        return 0
+    card = {
+        "model": options.model,
+        "options": {"num_classes": 1},
+        "size": recipe.crop,
+        "fov_diameter": recipe.fov_diameter,
+    }
+    pooled = metrics.pool(*segment_all(model.to(options.device), photographs, card))
+    threshold = metrics.best_threshold(*pooled)
+    on_training = metrics.scores(*pooled, threshold)
+    card |= {
+        "threshold": threshold,
+        "training_data": f"{Path(options.data).resolve().name}: "
+        + ", ".join(photo.name for photo in photographs),
+        "metrics": {"set": "the training images themselves", **on_training},
+        "seed": options.seed,
+        "recipe": asdict(recipe),
+    }
+    file = options.output / f"{options.model}.safetensors"
+    weights.save(file, model, card)
+    _write_json(options.output / "history.json", asdict(history))
+    print(f"{file}: {recipe.steps} steps in {history.seconds:.0f} s, threshold {threshold:.3f}.")
+    print(f"F1 on the training images {on_training['f1']:.3f}; for others: retina-course evaluate")
+    return 0
+
+
+def evaluate(options: argparse.Namespace) -> int:
+    """`evaluate`: the protocol's scores inside the field of view, as a table and as JSON."""
+    model, card = weights.load(options.weights)
+    threshold = _threshold(options, card)
+    data = _open(options.data, options.split)
+    photographs = list(data)
+    model.to(options.device)
+    p, targets, fovs = segment_all(model, photographs, card, flips=options.flips)
+    result = metrics.evaluate(p, targets, fovs, threshold)
+    for row, photo in zip(result["per_image"], photographs, strict=True):
+        row["name"] = photo.name
+    result["f1_at_half"] = metrics.scores(*metrics.pool(p, targets, fovs), 0.5)["f1"]
+    binary = {"empty": [np.zeros_like(target) for target in targets]}
+    if all(photo.vessels2 is not None for photo in photographs):
+        binary["second observer"] = [photo.vessels2 for photo in photographs]
+    for name, maps in binary.items():
+        predicted, target = metrics.pool(maps, targets, fovs)
+        result[name] = metrics.binary_scores(predicted > 0, target)
+    if options.json:
+        about = {"weights": str(options.weights), "data": options.data, "digest": data.digest()}
+        _write_json(options.json, about | {"flips": options.flips} | result)
+    print(
+        f"{len(photographs)} photographs, pixels inside the field of view, "
+        f"threshold {threshold:.3f} (F1 at 0.5: {result['f1_at_half']:.4f})\n"
+    )
+    print(_table(result, ["pooled", "mean", "sd", *reversed(binary)]))
+    return 0
+
+
+def models(options: argparse.Namespace) -> int:
+    """`models`: the networks, and the trained weights that come with the package."""
+    print("Networks, three input channels and one output:")
+    for name in list_models():
+        model = create_model(name)
+        count = sum(parameter.numel() for parameter in model.parameters())
+        print(f"  {name:<22} {count:>12,} parameters")
+    print("\nWeights in the package:" if weights.available() else "\nNo weights in the package.")
+    for name in weights.available():
+        _, card = weights.load(name)
+        scores = card.get("metrics", {})
+        shown = ", ".join(f"{key} {scores[key]:.3f}" for key in ("auc", "f1") if key in scores)
+        print(f"  {name:<22} {card.get('training_data', 'training data not stated')}")
+        print(f"  {'':<22} {shown} ({scores.get('set', 'set not stated')})")
+    print(f"\n{NOT_MEDICAL}")
+    return 0
+
+
+def download(options: argparse.Namespace) -> int:
+    """`download`: fetch a data set that its licence lets us fetch."""
+    parent = options.output or Path(os.environ.get("RETINA_COURSE_DATA") or "data")
+    folder = datasets.download_chase_db1(parent / "CHASE_DB1")
+    print(f"{folder} is complete. Use it with: --data {folder}")
+    print("CHASE_DB1: Fraz et al. 2012, doi:10.1109/TBME.2012.2205687, CC BY 4.0.")
+    return 0
+
+
+def _segment_one(
+    model: torch.nn.Module, card: dict, photo: Path, threshold: float, options: argparse.Namespace
+) -> tuple[float, str]:
+    image = read_image(photo)
+    probability, fov = (part.numpy() for part in segment(model, image, card, flips=options.flips))
+    vessels = (probability >= threshold) & fov
+    grey = (probability * 65535).round().astype(np.uint16)
+    for ending, picture, settings in (
+        ("vessels.png", vessels.astype(np.uint8) * 255, {}),
+        ("probability.png", grey, {}),
+        ("overlay.jpg", painted(image, vessels), {"quality": 92, "subsampling": 0}),
+    ):
+        buffer = io.BytesIO()
+        kind = "JPEG" if ending.endswith("jpg") else "PNG"
+        Image.fromarray(picture).save(buffer, kind, **settings)
+        write_atomically(options.output / f"{photo.stem}_{ending}", buffer.getvalue())
+    return vessels.sum() / fov.sum(), f"{fov.shape[1]}x{fov.shape[0]}"
+
+
+def _open(data: str, split: str) -> datasets.ImageFolder | datasets.ChaseDB1:
+    if data.lower() in SETS and not Path(data).is_dir():
+        return SETS[data.lower()](split=split)
+    known = SETS.get(Path(data).resolve().name.lower())
+    return known(data, split=split) if known else datasets.ImageFolder(data)
+
+
+def _threshold(options: argparse.Namespace, card: dict) -> float:
+    threshold = card.get("threshold") if options.threshold is None else options.threshold
+    if threshold is None:
+        raise ValueError("The weights' card gives no threshold: say --threshold, e.g. 0.5.")
+    return threshold
+
+
+def _refuse_same_names(photos: Sequence[Path]) -> None:
+    first: dict[str, Path] = {}
+    for photo in photos:
+        other = first.setdefault(photo.stem.casefold(), photo)
+        if other is not photo:
+            raise ValueError(
+                f"{other} and {photo} would write the same files. Use a folder for each."
+            )
+
+
+def _same_settings(path: Path, settings: dict) -> None:
+    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != settings:
+        raise ValueError(
+            f"{path.parent} holds a run with other settings (see {path.name}). Give another "
+            "folder, or the same settings to continue it."
+        )
+    _write_json(path, settings)
+
+
+def _write_json(path: Path, content: dict) -> None:
+    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def _table(result: dict, columns: Sequence[str]) -> str:
+    lines = [" " * 18 + "".join(f"{column:>17}" for column in columns)]
+    for name in result["mean"]:
+        cells = (result[column].get(name) for column in columns)
+        lines.append(
+            f"{name:<18}" + "".join(f"{'' if c is None else f'{c:.4f}':>17}" for c in cells)
+        )
+    return "\n".join(lines)
+
+
+def message(error: Exception) -> str:
+    """An error as one message for the user, without Python's error numbers."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}"
+    return str(error)

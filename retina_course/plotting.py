@@ -1,0 +1,190 @@
+"""Figures: curves, overlays and error maps, for colour-blind readers and for grey print.
+
+Colours are those of Okabe and Ito, told apart also by lightness. Every function returns a
+`matplotlib.figure.Figure`, which a notebook shows when it is a cell's last value; matplotlib's
+global state (pyplot) is not touched.
+"""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike, NDArray
+
+from retina_course.images import ImageSource, read_image
+from retina_course.training import History
+
+BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
+BLACK, GREY = "#000000", "#DDDDDD"
+STYLES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (PURPLE, ":"))
+
+
+class NotebookFigure(Figure):
+    """A figure that a notebook can show without pyplot's machinery."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png")
+        return buffer.getvalue()
+
+
+def plot(dice_loss: Sequence[float], iou_loss: Sequence[float]) -> Figure:
+    """The two training curves, one value an epoch, in the documented call form.
+
+    What `Train.forward` returned, epoch by epoch: losses on the images trained on, which say
+    nothing about other images.
+
+    Raises
+    ------
+    ValueError : lists of different lengths, or empty ones.
+    """
+    if len(dice_loss) != len(iou_loss) or not len(dice_loss):
+        raise ValueError(
+            "Expected one Dice loss and one IoU loss an epoch, at least one epoch, got "
+            f"{len(dice_loss)} and {len(iou_loss)}."
+        )
+    figure, (axes,) = _figure(1, width=6)
+    epochs = np.arange(1, len(dice_loss) + 1)
+    marker = "o" if len(epochs) <= 20 else None
+    for values, label, (colour, line) in zip(
+        (dice_loss, iou_loss), ("Dice loss", "IoU loss"), STYLES, strict=False
+    ):
+        axes.plot(epochs, values, line, color=colour, marker=marker, label=label)
+    _label(axes, "epoch", "loss on the training images (1 − score)")
+    axes.legend()
+    return figure
+
+
+def curves(history: History) -> Figure:
+    """What `training.fit` returned: the loss of each step, and the validation, where there is one.
+
+    The grey line is each step's loss, the blue one its mean over a fiftieth of the run.
+    """
+    if not history.loss:
+        raise ValueError("The history holds no step.")
+    figure, panels = _figure(2 if history.validation else 1, width=5)
+    steps = np.arange(1, len(history.loss) + 1)
+    window = max(1, len(steps) // 50)
+    panels[0].plot(steps, history.loss, color="#AAAAAA", linewidth=0.8, label="each step")
+    if window > 1:
+        mean = np.convolve(history.loss, np.ones(window) / window, mode="valid")
+        panels[0].plot(steps[window - 1 :], mean, color=BLUE, label=f"mean of {window} steps")
+        panels[0].legend()
+    _label(panels[0], "step", "training loss")
+    if history.validation:
+        names = [name for name in history.validation[0] if name != "step"]
+        at = [row["step"] for row in history.validation]
+        for name, (colour, line) in zip(names, STYLES * len(names), strict=False):
+            values = [row[name] for row in history.validation]
+            panels[1].plot(at, values, line, color=colour, marker="o", markersize=4, label=name)
+        _label(panels[1], "step", "validation")
+        panels[1].legend()
+    return figure
+
+
+def overlay(image: ImageSource, mask: ArrayLike, title: str = "") -> Figure:
+    """A photograph beside the same photograph with the mask painted over it.
+
+    Parameters
+    ----------
+    image : see `images.read_image`.
+    mask : bool `(H, W)` of the same size, e.g. `segment(...).probability >= threshold`.
+    """
+    rgb = read_image(image).permute(1, 2, 0).numpy()
+    figure, panels = _figure(2, width=5, height=5.2 * rgb.shape[0] / rgb.shape[1])
+    for axes, picture in zip(panels, (rgb, painted(image, mask)), strict=True):
+        _show(axes, picture)
+    figure.suptitle(title)
+    return figure
+
+
+def painted(image: ImageSource, mask: ArrayLike) -> NDArray[np.uint8]:
+    """The photograph, `(H, W, 3)` uint8, with the pixels of a bool mask `(H, W)` in light blue.
+
+    Light blue is no colour of a retina, and lighter than its vessels.
+    """
+    rgb = read_image(image).permute(1, 2, 0).numpy().copy()
+    mask = _binary(mask, "mask", rgb.shape[:2])
+    rgb[mask] = 0.25 * rgb[mask] + 0.75 * np.array(to_rgb("#56E4FF"), dtype=np.float32)
+    return (rgb * 255).round().astype(np.uint8)
+
+
+def error_map(
+    prediction: ArrayLike, target: ArrayLike, fov: ArrayLike | None = None, title: str = ""
+) -> Figure:
+    """Where a vessel map is right and wrong, pixel by pixel.
+
+    Dark: vessel found; orange: found, but not drawn by the observer (false positive); blue:
+    missed (false negative); white: background; grey: outside the field of view. The legend says
+    how many pixels.
+
+    Parameters
+    ----------
+    prediction, target, fov : bool `(H, W)`; without `fov`, everything counts.
+
+    Raises
+    ------
+    ValueError : arrays of different shapes, or masks with values other than 0 and 1.
+    """
+    target = _binary(target, "target")
+    prediction = _binary(prediction, "prediction", target.shape)
+    fov = np.ones_like(target) if fov is None else _binary(fov, "fov", target.shape)
+    parts = {
+        "found": (prediction & target, BLACK),
+        "false positive": (prediction & ~target, ORANGE),
+        "missed": (~prediction & target, BLUE),
+    }
+    picture = np.ones((*target.shape, 3))
+    for part, colour in parts.values():
+        picture[part] = to_rgb(colour)
+    picture[~fov] = to_rgb(GREY)
+    figure, (axes,) = _figure(1, width=6, height=6.5 * target.shape[0] / target.shape[1])
+    _show(axes, picture)
+    axes.set_title(title)
+    axes.legend(
+        handles=[
+            Patch(facecolor=colour, label=f"{name}: {int((part & fov).sum()):,}")
+            for name, (part, colour) in parts.items()
+        ],
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0.0),
+        ncols=3,
+        frameon=False,
+    )
+    return figure
+
+
+def _figure(panels: int, width: float, height: float = 3.6) -> tuple[Figure, list[Axes]]:
+    size = (width * panels, height)
+    figure = NotebookFigure(figsize=size, dpi=110, facecolor="white", layout="constrained")
+    return figure, list(np.atleast_1d(figure.subplots(1, panels)))
+
+
+def _label(axes: Axes, x: str, y: str) -> None:
+    axes.set_xlabel(x, fontsize=11)
+    axes.set_ylabel(y, fontsize=11)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(color=GREY, linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _show(axes: Axes, picture: NDArray) -> None:
+    axes.imshow(picture)
+    axes.set_axis_off()
+
+
+def _binary(mask: ArrayLike, name: str, shape: tuple[int, int] | None = None) -> NDArray[np.bool_]:
+    array = np.asarray(mask)
+    if array.ndim != 2 or array.shape != (shape or array.shape):
+        raise ValueError(f"Expected {name} of shape {shape or '(H, W)'}, got {array.shape}.")
+    if array.dtype != bool and not np.isin(array, (0, 1)).all():
+        raise ValueError(
+            f"Expected {name} to be bool or 0 and 1, got {array.dtype} values from {array.min()} "
+            f"to {array.max()}. Probabilities need a threshold first."
+        )
+    return array.astype(bool)

@@ -1,0 +1,71 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from retina_course import create_model
+from retina_course.data.datasets import Photograph
+from retina_course.recipe import Recipe, set_head_bias, stack_views, train_vessels
+
+
+def photograph(size=(100, 90), diameter=80, name="a"):
+    """A grey disc on black with one dark vessel."""
+    rows, columns = np.indices(size)
+    fov = np.hypot(rows - size[0] / 2, columns - size[1] / 2) < diameter / 2
+    vessels = fov & (abs(columns - size[1] // 2) < 4)
+    image = np.where(fov, np.where(vessels, 60, 150), 0).astype(np.uint8)
+    return Photograph(name, name, np.stack([image] * 3, axis=2), vessels, fov)
+
+
+def test_views_have_one_size_and_one_scale():
+    photographs = [photograph(), photograph((300, 240), 200, "b")]
+    images, targets = stack_views(photographs, fov_diameter=80)
+    assert images.shape[1:] == (3, *targets.shape[2:]) and len(images) == len(targets) == 2
+    assert set(targets.unique().tolist()) == {0, 1}
+    widths = targets[:, 0].sum(dim=2).amax(dim=1)
+    assert widths[0] == 7 and 2 <= widths[1] <= 4  # the larger photograph was made smaller
+    fields = (images.amax(dim=1) > 0.1).float().sum(dim=2).amax(dim=1)
+    assert (abs(fields - 80) <= 2).all()
+
+
+def test_training_views_are_the_views_that_segment_predicts_on():
+    from retina_course.inference import working_view
+
+    photo = photograph()
+    rows, columns, size = working_view(torch.from_numpy(photo.fov), 80)
+    images, _ = stack_views([photo], 80)
+    assert list(images.shape[2:]) == size
+    expected = torch.from_numpy(photo.image[rows, columns]).permute(2, 0, 1) / 255
+    torch.testing.assert_close(images[0], expected)
+
+
+def test_the_first_prediction_is_the_share_of_vessels():
+    model = create_model("unet_small")
+    set_head_bias(model, 0.1)
+    assert model.conv.bias.item() == pytest.approx(math.log(0.1 / 0.9))
+
+
+def test_a_short_run_finds_the_vessel():
+    recipe = Recipe(steps=80, crop=64, fov_diameter=80)
+    model, history = train_vessels("unet_small", [photograph()], recipe, progress=False)
+    images, targets = stack_views([photograph()], 80)
+    rows, columns = (side // 8 * 8 for side in images.shape[2:])
+    images, targets = images[..., :rows, :columns], targets[..., :rows, :columns]
+    with torch.no_grad():
+        p = model(images).sigmoid()
+    assert p[targets == 1].mean() > 0.7 and p[targets == 0].mean() < 0.2
+    assert len(history.loss) == 80
+
+
+def test_bad_input_is_named():
+    with pytest.raises(ValueError, match="No photograph"):
+        stack_views([], 80)
+    blank = photograph()
+    blank.vessels[:] = False
+    with pytest.raises(ValueError, match="nothing to learn"):
+        stack_views([blank], 80)
+    with pytest.raises(ValueError, match="crop must be positive"):
+        Recipe(crop=0)
+    with pytest.raises(ValueError, match="do not fit"):
+        train_vessels("unet_small", [photograph()], Recipe(fov_diameter=80), progress=False)

@@ -1,0 +1,144 @@
+import json
+
+import pytest
+import torch
+
+from retina_course import weights
+from retina_course.models import create_model
+
+CARD = {"model": "unet_small", "options": {"num_classes": 2}, "fov_diameter": 900}
+
+
+@pytest.fixture
+def saved(tmp_path):
+    torch.manual_seed(0)
+    model = create_model("unet_small", num_classes=2).to(memory_format=torch.channels_last)
+    weights.save(tmp_path / "mine.safetensors", model, CARD)
+    return tmp_path / "mine.safetensors", model
+
+
+def edit_card(path, **changes):
+    card_path = path.with_suffix(".json")
+    card = json.loads(card_path.read_text()) | changes
+    card_path.write_text(json.dumps({k: v for k, v in card.items() if v is not None}))
+
+
+def test_what_is_saved_is_loaded(saved):
+    path, model = saved
+    loaded, card = weights.load(str(path))
+    assert not loaded.training
+    expected = model.state_dict()
+    assert all(torch.equal(t, expected[name]) for name, t in loaded.state_dict().items())
+    assert CARD.items() <= card.items()
+    assert "Not a medical device" in card["intended_use"]
+
+
+def test_nothing_but_the_two_files_is_left(saved):
+    path, model = saved
+    weights.save(path, model, CARD)  # again, over the old ones
+    assert sorted(p.name for p in path.parent.iterdir()) == ["mine.json", "mine.safetensors"]
+
+
+def test_a_failed_save_leaves_the_old_files(saved, monkeypatch):
+    path, model = saved
+    before = path.read_bytes()
+
+    def no_space(*_):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(weights.os, "replace", no_space)
+    with pytest.raises(OSError, match="No space"):
+        weights.save(path, create_model("unet_small", num_classes=2), CARD)
+    assert path.read_bytes() == before
+    assert len(list(path.parent.iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    "card, message",
+    [
+        ({"options": {}}, "lacks model"),
+        ({"model": "unet_small", "options": {}}, r"conv.weight: \(2, 16, 1, 1\)"),
+        ({"model": "unet_tiny", "options": {}}, "Unknown model 'unet_tiny'"),
+        ({"model": "unet_small", "options": {"width": 3}}, "width"),
+        (CARD | {"metrics": {"auc": float("nan")}}, "JSON"),
+    ],
+)
+def test_a_card_that_does_not_fit_is_not_saved(tmp_path, card, message):
+    model = create_model("unet_small", num_classes=2)
+    with pytest.raises(ValueError, match=message):
+        weights.save(tmp_path / "x.safetensors", model, card)
+    assert not list(tmp_path.iterdir())
+
+
+def test_pickle_checkpoints_are_refused_with_the_way_out(tmp_path):
+    model = create_model("unet_small")
+    torch.save(model.state_dict(), tmp_path / "old.pth")
+    with pytest.raises(ValueError, match="weights_only=True"):
+        weights.load(tmp_path / "old.pth")
+    with pytest.raises(ValueError, match="weights_only=True"):
+        weights.save(tmp_path / "new.pt", model, CARD)
+    with pytest.raises(ValueError, match="ends in .safetensors"):
+        weights.load(tmp_path / "weights.h5")
+
+
+def test_missing_files(saved):
+    path, _ = saved
+    with pytest.raises(FileNotFoundError, match="absent.safetensors"):
+        weights.load(path.with_name("absent.safetensors"))
+    path.with_suffix(".json").unlink()
+    with pytest.raises(FileNotFoundError, match="card .*mine.json is missing"):
+        weights.load(path)
+
+
+def test_unknown_names_list_what_there_is():
+    with pytest.raises(ValueError, match="No weights named 'unet_smal' .* Available: "):
+        weights.load("unet_smal")
+
+
+def test_damaged_files(saved):
+    path, _ = saved
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="sha256 differs"):
+        weights.load(path)
+    edit_card(path, sha256=None)
+    path.write_bytes(data[:100])
+    with pytest.raises(ValueError, match="not a safetensors file, or damaged"):
+        weights.load(path)
+    path.with_suffix(".json").write_text("{")
+    with pytest.raises(ValueError, match="mine.json is not valid JSON"):
+        weights.load(path)
+    path.with_suffix(".json").write_text("[]")
+    with pytest.raises(ValueError, match="must be a JSON object"):
+        weights.load(path)
+
+
+def test_tensors_and_card_must_agree(saved):
+    path, _ = saved
+    edit_card(path, options={"num_classes": 5})
+    with pytest.raises(ValueError, match=r"conv.weight: \(2, 16, 1, 1\), expected \(5, 16, 1, 1\)"):
+        weights.load(path)
+    edit_card(path, options={"depth": 5})
+    with pytest.raises(ValueError, match="depth"):
+        weights.load(path)
+    edit_card(path, model=None)
+    with pytest.raises(ValueError, match="lacks model"):
+        weights.load(path)
+
+
+def test_loading_reads_no_pickle(saved, monkeypatch):
+    for name in ("load", "loads", "Unpickler"):
+        monkeypatch.setattr(f"pickle.{name}", None)
+    weights.load(saved[0])
+
+
+def test_the_shipped_weights():
+    if "unet_small" not in weights.available():
+        pytest.skip("until weights ship")
+    model, card = weights.load("unet_small")
+    assert (card["model"], model.num_classes) == ("unet_small", 1)
+    needed = {"size", "fov_diameter", "threshold", "training_data", "metrics", "licence"}
+    assert needed <= card.keys()
+    assert 0 < card["threshold"] < 1
+    assert "not a medical device" in card["intended_use"].lower()
