@@ -117,11 +117,28 @@ def painted(image: ImageSource, mask: ArrayLike) -> NDArray[np.uint8]:
 def error_map(
     prediction: ArrayLike, target: ArrayLike, fov: ArrayLike | None = None, title: str = ""
 ) -> Figure:
-    """Where a vessel map is right and wrong, pixel by pixel.
+    """The picture of `error_picture` with a legend that says how many pixels."""
+    picture = error_picture(prediction, target, fov)
+    figure, (axes,) = _figure(1, width=6, height=6.5 * picture.shape[0] / picture.shape[1])
+    _show(axes, picture)
+    axes.set_title(title)
+    axes.legend(
+        handles=error_legend(picture),
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0.0),
+        ncols=3,
+        frameon=False,
+    )
+    return figure
 
-    Dark: vessel found; orange: found, but not drawn by the observer (false positive); blue:
-    missed (false negative); white: background; grey: outside the field of view. The legend says
-    how many pixels.
+
+def error_picture(
+    prediction: ArrayLike, target: ArrayLike, fov: ArrayLike | None = None
+) -> NDArray[np.uint8]:
+    """Where a vessel map is right and wrong, pixel by pixel, `(H, W, 3)`.
+
+    Black: vessel found; orange: found, but not drawn by the observer (false positive); blue:
+    missed (false negative); white: background; grey: outside the field of view.
 
     Parameters
     ----------
@@ -134,29 +151,23 @@ def error_map(
     target = _binary(target, "target")
     prediction = _binary(prediction, "prediction", target.shape)
     fov = np.ones_like(target) if fov is None else _binary(fov, "fov", target.shape)
-    parts = {
-        "found": (prediction & target, BLACK),
-        "false positive": (prediction & ~target, ORANGE),
-        "missed": (~prediction & target, BLUE),
-    }
-    picture = np.ones((*target.shape, 3))
-    for part, colour in parts.values():
-        picture[part] = to_rgb(colour)
-    picture[~fov] = to_rgb(GREY)
-    figure, (axes,) = _figure(1, width=6, height=6.5 * target.shape[0] / target.shape[1])
-    _show(axes, picture)
-    axes.set_title(title)
-    axes.legend(
-        handles=[
-            Patch(facecolor=colour, label=f"{name}: {int((part & fov).sum()):,}")
-            for name, (part, colour) in parts.items()
-        ],
-        loc="upper center",
-        bbox_to_anchor=(0.5, 0.0),
-        ncols=3,
-        frameon=False,
-    )
-    return figure
+    picture = np.full((*target.shape, 3), 255, dtype=np.uint8)
+    picture[prediction & target] = _bytes(BLACK)
+    picture[prediction & ~target] = _bytes(ORANGE)
+    picture[~prediction & target] = _bytes(BLUE)
+    picture[~fov] = _bytes(GREY)
+    return picture
+
+
+def error_legend(picture: NDArray[np.uint8]) -> list[Patch]:
+    """The entries of a legend for a picture of `error_picture`, with its numbers of pixels."""
+    names = {"found": BLACK, "false positive": ORANGE, "missed": BLUE}
+    counts = {name: (picture == _bytes(c)).all(axis=2).sum() for name, c in names.items()}
+    return [Patch(facecolor=c, label=f"{name}: {counts[name]:,}") for name, c in names.items()]
+
+
+def _bytes(colour: str) -> NDArray[np.uint8]:
+    return np.round(np.array(to_rgb(colour)) * 255).astype(np.uint8)
 
 
 def _figure(panels: int, width: float, height: float = 3.6) -> tuple[Figure, list[Axes]]:

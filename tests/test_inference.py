@@ -79,6 +79,7 @@ def test_grey_images_of_8_and_16_bits(tmp_path):
     expected = torch.from_numpy(grey / 65535).float().expand(3, 7, 9)
     for source in (grey, grey[..., None], grey / 65535, tmp_path / "grey16.png"):
         torch.testing.assert_close(read_image(source), expected)
+        assert read_image(source).is_contiguous()  # no channel is a view of another
     eight = (grey >> 8).astype(np.uint8)
     torch.testing.assert_close(
         read_image(Image.fromarray(eight)), torch.from_numpy(eight / 255).float().expand(3, 7, 9)

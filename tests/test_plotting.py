@@ -73,7 +73,7 @@ def test_the_error_map_colours_and_counts_inside_the_field():
     target[2, 4:11] = True  # 3 missed
     prediction[11] = target[11] = True  # outside
     figure = plotting.error_map(prediction, target, fov)
-    picture = figure.axes[0].images[0].get_array()
+    picture = figure.axes[0].images[0].get_array() / 255
     assert np.allclose(picture[2, 5], to_rgb(plotting.BLACK))
     assert np.allclose(picture[2, 2], to_rgb(plotting.ORANGE))
     assert np.allclose(picture[2, 9], to_rgb(plotting.BLUE))

@@ -1,0 +1,204 @@
+"""Draw the stored pictures of real photographs, and measure what the first chapter says of them.
+
+    python benchmarks/pictures.py
+
+Writes retina_course/results/ and book/figures/. It needs CHASE_DB1 (folder RETINA_COURSE_DATA)
+and the shipped weights. Chapters read the results, so that they run without the photographs.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+from scipy import ndimage
+from skimage import data as skimage_data
+from skimage.morphology import skeletonize
+
+from retina_course import inference, metrics, plotting, results, weights
+from retina_course.data.datasets import ChaseDB1, Photograph
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "retina_course" / "results"
+CREDIT = "Photograph: CHASE_DB1, Fraz et al. 2012, Kingston University, CC BY 4.0"
+
+
+def main() -> None:
+    photographs = list(ChaseDB1(split="all"))
+    facts(photographs)
+    observers(next(photo for photo in photographs if photo.name == "Image_01R"))
+    field_of_view(photographs[0])
+    errors("unet_small", photographs)
+    other_camera("unet_small")
+
+
+def facts(photographs: list[Photograph]) -> None:
+    """Field of view, vessels, widths and observers of CHASE_DB1, as JSON."""
+    widths = np.concatenate([vessel_widths(photo) for photo in photographs])
+    by_width = {"below 4": (0, 4), "4 to 8": (4, 8), "8 and more": (8, np.inf)}
+    found = [agreement(photo) for photo in photographs]
+    width, seen = (np.concatenate(part) for part in zip(*found, strict=True))
+    scores = [
+        metrics.binary_scores(photo.vessels2[photo.fov], photo.vessels[photo.fov])
+        for photo in photographs
+    ]
+    pooled = metrics.binary_scores(
+        *(
+            np.concatenate([getattr(photo, key)[photo.fov] for photo in photographs])
+            for key in ("vessels2", "vessels")
+        )
+    )
+    content = {
+        "dataset": {
+            "name": "CHASE_DB1",
+            "images": len(photographs),
+            "patients": len({photo.patient for photo in photographs}),
+            "digest": ChaseDB1(split="all").digest(),
+            "licence": "CC BY 4.0, Fraz et al. 2012, Kingston University",
+        },
+        "size": list(photographs[0].image.shape[:2]),
+        "fov_share": spread([photo.fov.mean() for photo in photographs]),
+        "fov_diameter": spread([diameter(photo.fov) for photo in photographs]),
+        "vessel_share": spread([photo.vessels[photo.fov].mean() for photo in photographs]),
+        "vessel_width": {
+            "unit": "pixels, on the centrelines of the first observer",
+            "quantiles": {
+                str(q): float(np.quantile(widths, q)) for q in (0.05, 0.25, 0.5, 0.75, 0.95)
+            },
+            "histogram": np.histogram(widths, bins=np.arange(0, 31))[0].tolist(),
+        },
+        "second_observer": {
+            "pooled": pooled,
+            "f1_per_image": spread([row["f1"] for row in scores]),
+            "centreline_seen_by_width": {
+                name: float(seen[(width >= low) & (width < high)].mean())
+                for name, (low, high) in by_width.items()
+            },
+        },
+        "program": "benchmarks/pictures.py",
+    }
+    text = json.dumps(content, indent=1) + "\n"
+    weights.write_atomically(RESULTS / "chase_db1_facts.json", text.encode())
+
+
+def vessel_widths(photo: Photograph) -> np.ndarray:
+    """Width of the drawn vessels at each centreline pixel, from the distance to their edge.
+
+    Exact for odd widths; an even width reads one pixel less.
+    """
+    return 2 * ndimage.distance_transform_edt(photo.vessels)[skeletonize(photo.vessels)] - 1
+
+
+def agreement(photo: Photograph) -> tuple[np.ndarray, np.ndarray]:
+    """For each centreline pixel of the first observer: its width, and whether the second drew it.
+
+    A shift of up to two pixels counts as drawn: the question is whether the vessel was seen.
+    """
+    near = ndimage.binary_dilation(photo.vessels2, iterations=2)
+    return vessel_widths(photo), near[skeletonize(photo.vessels)]
+
+
+def diameter(fov: np.ndarray) -> int:
+    return int(max(np.ptp(np.nonzero(fov)[axis]) + 1 for axis in (0, 1)))
+
+
+def spread(values: list) -> dict:
+    """Mean, smallest and largest of one number per image."""
+    return {"mean": float(np.mean(values)), "min": float(min(values)), "max": float(max(values))}
+
+
+def observers(photo: Photograph) -> None:
+    """One photograph, and where its two observers agree."""
+    picture = np.full((*photo.vessels.shape, 3), 255, dtype=np.uint8)
+    picture[photo.vessels & photo.vessels2] = 0
+    picture[photo.vessels & ~photo.vessels2] = (0, 114, 178)
+    picture[~photo.vessels & photo.vessels2] = (230, 159, 0)
+    picture[~photo.fov] = 221
+    titles = [photo.name, "black: both observers, blue: first only, orange: second only"]
+    save(panels([photo.image, picture], titles), RESULTS / "chase_db1_observers.jpg")
+
+
+def field_of_view(photo: Photograph) -> None:
+    """One photograph, its brightest channel and the mask that the rule makes of it."""
+    brightest = np.repeat(photo.image.max(axis=2, keepdims=True), 3, axis=2)
+    mask = np.repeat(photo.fov[..., None], 3, axis=2).astype(np.uint8) * 255
+    titles = [photo.name, "max(R, G, B)", "field of view"]
+    save(panels([photo.image, brightest, mask], titles), RESULTS / "chase_db1_field_of_view.jpg")
+
+
+def errors(name: str, photographs: list[Photograph]) -> None:
+    """Photograph, probability and errors of the best, the median and the worst test image."""
+    model, card = weights.load(name)
+    run = results.read(f"{name}_chase_db1")["runs"][0]["flips"]
+    order = sorted(run["per_image"], key=lambda row: -row["f1"])
+    chosen = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
+    by_name = {photo.name: photo for photo in photographs}
+    figure = Figure(figsize=(10, 10.6), dpi=110, facecolor="white", layout="constrained")
+    rows = figure.subplots(3, 3)
+    for line, (place, row) in zip(rows, chosen.items(), strict=True):
+        photo = by_name[row["name"]]
+        probability = inference.segment(model, photo.image, card, fov=photo.fov).probability.numpy()
+        vessels = probability >= run["threshold"]
+        picture = plotting.error_picture(vessels, photo.vessels, photo.fov)
+        shown = (photo.image, 1 - probability, picture)
+        titles = (f"{place}: {row['name']}", "vessel probability", f"F1 {row['f1']:.3f}")
+        for axes, panel, title in zip(line, shown, titles, strict=True):
+            axes.imshow(panel, cmap="gray", vmin=0, vmax=1)
+            axes.set_title(title)
+            axes.set_axis_off()
+    figure.legend(
+        handles=[
+            patch.set_label(patch.get_label().split(":")[0]) or patch
+            for patch in plotting.error_legend(picture)
+        ],
+        loc="outside lower center",
+        ncols=3,
+        frameon=False,
+    )
+    figure.supxlabel(CREDIT, fontsize=8)
+    save(figure, RESULTS / f"{name}_chase_db1_errors.png")
+
+
+def other_camera(name: str) -> None:
+    """A photograph by a camera that the network has not seen; it is in the public domain."""
+    photo = skimage_data.retina()
+    model, card = weights.load(name)
+    probability, fov = inference.segment(model, photo, card)
+    vessels = ((probability >= card["threshold"]) & fov).numpy()
+    white = np.where(vessels[..., None], 0, 255).repeat(3, axis=2).astype(np.uint8)
+    white[~fov.numpy()] = 221
+    pictures = [photo, white, plotting.painted(photo, vessels)]
+    figure = panels(pictures, ["photograph", "vessel map", "both"], credit=None)
+    save(figure, RESULTS / f"{name}_other_camera.jpg")
+    readme = ROOT / "book" / "figures" / "readme.png"
+    readme.parent.mkdir(exist_ok=True)
+    small = [Image.fromarray(picture).resize((480, 480)) for picture in pictures[:2]]
+    both = Image.new("RGB", (976, 480), "white")
+    for place, picture in zip((0, 496), small, strict=True):
+        both.paste(picture, (place, 0))
+    both.save(readme, optimize=True)
+
+
+def panels(pictures: list, titles: list[str], credit: str | None = CREDIT) -> Figure:
+    """Pictures side by side, with the credit that their licence asks for."""
+    figure = Figure(figsize=(4.4 * len(pictures), 4.9), dpi=110, facecolor="white")
+    row = figure.subplots(1, len(pictures))
+    for axes, picture, title in zip(row, pictures, titles, strict=True):
+        axes.imshow(picture)
+        axes.set_title(title, fontsize=10)
+        axes.set_axis_off()
+    figure.subplots_adjust(left=0.01, right=0.99, top=0.92, bottom=0.08, wspace=0.02)
+    if credit:
+        figure.text(0.99, 0.02, credit, ha="right", fontsize=7)
+    return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """JPEG for photographs, PNG for drawings."""
+    figure.savefig(path, pil_kwargs={"quality": 88} if path.suffix == ".jpg" else {})
+    print(path.relative_to(ROOT))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""The built pages: every link leads somewhere, nothing comes from the network, all can be read.
+
+The pages are in `_build/html`; `make test` builds them first.
+"""
+
+import functools
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+from run_notebooks import ROOT
+from set_address import current
+
+SITE = ROOT / "_build" / "html"
+PAGES = sorted(path for path in SITE.rglob("*.html") if "_static" not in path.parts)
+# What a browser fetches by itself. A link (<a href>) is followed by the reader only.
+LOADED = ["script[src]", "link[href]", "img[src]", "source[src]", "iframe[src]", "video[src]"]
+
+pytestmark = pytest.mark.skipif(not PAGES, reason="the book is not built: make book")
+every_page = pytest.mark.parametrize(
+    "page", PAGES, ids=[path.relative_to(SITE).as_posix() for path in PAGES]
+)
+
+
+@functools.cache
+def parse(page: Path) -> BeautifulSoup:
+    return BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
+
+
+@functools.cache
+def anchors(page: Path) -> set[str]:
+    return {tag["id"] for tag in parse(page).select("[id]")}
+
+
+def loaded(page: Path) -> list[str]:
+    return [tag.get("src") or tag.get("href") for tag in parse(page).select(", ".join(LOADED))]
+
+
+def broken(page: Path, address: str) -> str | None:
+    """What is wrong with an internal address on a page; None where it leads somewhere."""
+    parts = urlsplit(address)
+    if parts.scheme or parts.netloc:
+        return None
+    target = (page.parent / unquote(parts.path)).resolve() if parts.path else page
+    if not target.is_file():
+        return f"{address}: no such file"
+    if parts.fragment and target.suffix == ".html":
+        if unquote(parts.fragment) not in anchors(target):
+            return f"{address}: no such anchor"
+    return None
+
+
+@every_page
+def test_every_internal_link_and_anchor_leads_somewhere(page):
+    links = [tag["href"] for tag in parse(page).select("a[href]")] + loaded(page)
+    # "#" alone: the top of the page.
+    assert list(filter(None, (broken(page, link) for link in links if link != "#"))) == []
+
+
+@every_page
+def test_page_loads_nothing_from_the_network(page):
+    assert [address for address in loaded(page) if urlsplit(address).netloc] == []
+    for block in parse(page).select("style"):
+        assert not re.search(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", block.get_text())
+
+
+def test_stylesheets_load_nothing_from_the_network_and_no_missing_file():
+    for sheet in SITE.rglob("*.css"):
+        text = re.sub(r"/\*.*?\*/", "", sheet.read_text(encoding="utf-8"), flags=re.S)
+        for address in re.findall(r"(?:url\(|@import)\s*[\"']?([^\"')\s]+)", text):
+            parts = urlsplit(address)
+            if parts.scheme != "data" and not address.startswith(("%23", "#")):
+                assert not parts.netloc, sheet
+                assert (sheet.parent / parts.path).is_file(), (sheet, address)
+
+
+def test_scripts_of_the_extensions_name_no_other_server():
+    for name in ("unpkg.com", "cdn.jsdelivr.net", "cdnjs.cloudflare.com", "googleapis.com"):
+        for page in PAGES:
+            for script in parse(page).select("script"):
+                assert name not in script.get_text() + script.get("src", ""), (page, name)
+
+
+@every_page
+def test_page_has_a_title_an_icon_and_the_logo(page):
+    if page == SITE / "index.html":  # leads to the first page
+        return
+    soup = parse(page)
+    assert soup.title.get_text(strip=True)
+    assert soup.select("link[rel~=icon]")
+    assert soup.select("img.logo__image")
+
+
+@every_page
+def test_every_figure_has_a_text_in_its_place(page):
+    for image in parse(page).select("article img"):
+        alt = image.get("alt", "")
+        assert alt.strip(), image
+        # Sphinx writes the file's name where the author wrote nothing.
+        assert Path(urlsplit(image["src"]).path).name not in alt, image
+
+
+def test_the_site_has_the_pages_of_the_table_of_contents():
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    listed = {toc["root"], *(c["file"] for part in toc["parts"] for c in part["chapters"])}
+    built = {page.relative_to(SITE).with_suffix("").as_posix() for page in PAGES}
+    assert built - {"index", "search", "genindex", "py-modindex"} == listed
+
+
+def test_each_notebook_page_opens_its_notebook_in_colab():
+    owner_and_name = urlsplit(current()).path.strip("/")
+    for notebook in (ROOT / "notebooks").glob("*.ipynb"):
+        page = SITE / "notebooks" / f"{notebook.stem}.html"
+        colab = [tag["href"] for tag in parse(page).select('a[href*="colab"]')]
+        expected = f"/github/{owner_and_name}/blob/main/notebooks/{notebook.name}"
+        assert [urlsplit(address).path for address in colab] == [expected]
+
+
+def test_search_finds_a_word_of_the_book():
+    assert "vessel" in (SITE / "searchindex.js").read_text(encoding="utf-8")
