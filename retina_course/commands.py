@@ -51,8 +51,9 @@ def segment_photographs(options: argparse.Namespace) -> int:
         try:
             share, size = _segment_one(model, card, photo, threshold, options)
         except (ValueError, OSError) as error:
-            failed.append(photo.name)
-            print(f"retina-course: error: {message(error)}", file=sys.stderr)
+            failed.append(str(photo))
+            named = "" if str(photo) in message(error) else f"{photo}: "
+            print(f"retina-course: error: {named}{message(error)}", file=sys.stderr)
             continue
         seconds = time.perf_counter() - started
         print(

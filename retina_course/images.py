@@ -45,6 +45,8 @@ def _read_file(path: str | PathLike) -> np.ndarray:
             return _pil_to_array(image)
     except FileNotFoundError:
         raise FileNotFoundError(f"No image file {path}.") from None
+    except IsADirectoryError:
+        raise ValueError(f"{path} is a folder; give the image files in it.") from None
     except UnidentifiedImageError:
         raise ValueError(f"{path} is not an image, or not of a kind that Pillow reads.") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

@@ -8,11 +8,10 @@ and field of view (FOV) `(H, W)` bool. The threshold comes from training images
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from skimage.morphology import skeletonize
 from sklearn import metrics as sk
 
-Array = NDArray
+Array = np.ndarray
 
 
 def pool(

@@ -89,15 +89,17 @@ def test_threshold_and_flips_are_used(photo, weights_file, tmp_path):
 
 
 def test_a_bad_photograph_does_not_stop_the_others(photo, weights_file, tmp_path, capsys):
-    bad = tmp_path / "bad.jpg"
+    bad, absent, black = tmp_path / "bad.jpg", tmp_path / "absent.jpg", tmp_path / "black.png"
     bad.write_text("no picture")
-    absent = tmp_path / "absent.jpg"
-    assert run("segment", bad, photo, absent, "-o", tmp_path, "--weights", weights_file) == 1
-    assert (tmp_path / "eye_vessels.png").exists()
-    error = capsys.readouterr().err
-    assert f"{bad} is not an image" in error and f"No image file {absent}" in error
-    assert "2 of 3 photographs failed: bad.jpg, absent.jpg" in error
-    assert "Traceback" not in error
+    Image.new("RGB", (40, 40)).save(black)
+    photos = (bad, photo, absent, black)
+    assert run("segment", *photos, "-o", tmp_path, "--weights", weights_file) == 1
+    assert (tmp_path / "eye_vessels.png").exists() and not (tmp_path / "bad_vessels.png").exists()
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith(f"retina-course: error: {bad} is not an image")
+    assert lines[1] == f"retina-course: error: No image file {absent}."
+    assert lines[2].startswith(f"retina-course: error: {black}: No pixel is brighter")
+    assert lines[3] == f"retina-course: 3 of 4 photographs failed: {bad}, {absent}, {black}"
 
 
 def test_two_photographs_of_one_name_are_refused(photo, weights_file, tmp_path, capsys):

@@ -134,7 +134,7 @@ def test_files_that_cannot_be_read(tmp_path):
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(ValueError, match="text.png is not an image"):
         read_image(tmp_path / "text.png")
-    with pytest.raises(ValueError, match="Cannot read"):
+    with pytest.raises(ValueError, match="folder|Cannot read"):  # Windows: permission denied
         read_image(tmp_path)
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "cut.png")

@@ -1,0 +1,65 @@
+# make book | make lab | make test | make notebooks
+# Another Python: make book PYTHON=python3.12
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+SITE := _build/html
+# One thread a process: two pytest workers share the cores, and sums come out the same everywhere.
+ONE_THREAD := OMP_NUM_THREADS=1
+
+.PHONY: help setup book lab test notebooks lint package-tests notebook-tests site clean
+
+help:
+	@echo "make book       build the book and say which page to open"
+	@echo "make lab        open the notebooks in JupyterLab"
+	@echo "make test       everything that the continuous integration checks"
+	@echo "make notebooks  run all notebooks again and store their outputs in the normal form"
+	@echo "make clean      remove the built book"
+
+setup: $(INSTALLED)
+
+book: setup
+	$(BIN)/jupyter-book build .
+	@echo
+	@echo "Open this page in a browser: $(CURDIR)/$(SITE)/index.html"
+
+lab: setup
+	$(BIN)/jupyter-lab notebooks
+
+notebooks: setup
+	$(ONE_THREAD) CUDA_VISIBLE_DEVICES= $(BIN)/python tools/run_notebooks.py
+
+test: lint site package-tests notebook-tests
+	@echo "All checks passed."
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# --all: a page that Sphinx has cached would not repeat its warnings.
+site: setup
+	$(BIN)/jupyter-book build . -W -n --keep-going --all
+
+package-tests: setup site
+	$(ONE_THREAD) $(BIN)/pytest tests -n 2 --dist loadfile
+
+# The stored outputs come from the CPU.
+notebook-tests: setup
+	$(ONE_THREAD) CUDA_VISIBLE_DEVICES= $(BIN)/pytest --nbval notebooks -n 2 --dist loadfile
+
+clean:
+	rm -rf _build
+
+# Installs again only when one of these files has changed.
+$(INSTALLED): requirements.txt constraints.txt pyproject.toml | $(BIN)/pip
+	$(BIN)/python -m pip install --requirement requirements.txt --constraint constraints.txt
+	@touch $@
+
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "The course needs Python 3.11 to 3.13, and $(PYTHON) is" \
+	    "$$($(PYTHON) --version 2>&1). Name another: make $(MAKECMDGOALS) PYTHON=python3.12"; \
+	  exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "Python could not make $(VENV). On Debian and Ubuntu: apt install python3-venv"; exit 1; }
