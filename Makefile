@@ -37,8 +37,9 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-# --all: a page that Sphinx has cached would not repeat its warnings.
+# From nothing: a page that Sphinx has cached would not repeat its warnings.
 site: setup
+	@rm -rf $(SITE)
 	$(BIN)/jupyter-book build . -W -n --keep-going --all
 
 package-tests: setup site

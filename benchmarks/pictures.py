@@ -29,6 +29,7 @@ def main() -> None:
     facts(photographs)
     observers(next(photo for photo in photographs if photo.name == "Image_01R"))
     field_of_view(photographs[0])
+    detail(next(photo for photo in photographs if photo.name == "Image_02L"))
     errors("unet_small", photographs)
     other_camera("unet_small")
 
@@ -61,6 +62,11 @@ def facts(photographs: list[Photograph]) -> None:
         "fov_share": spread([photo.fov.mean() for photo in photographs]),
         "fov_diameter": spread([diameter(photo.fov) for photo in photographs]),
         "vessel_share": spread([photo.vessels[photo.fov].mean() for photo in photographs]),
+        "mean_colour": {
+            photo.name: np.round(photo.image[photo.fov].mean(axis=0), 2).tolist()
+            for photo in photographs
+        },
+        "vessel_contrast": contrast(photographs),
         "vessel_width": {
             "unit": "pixels, on the centrelines of the first observer",
             "quantiles": {
@@ -75,6 +81,7 @@ def facts(photographs: list[Photograph]) -> None:
                 name: float(seen[(width >= low) & (width < high)].mean())
                 for name, (low, high) in by_width.items()
             },
+            "drawn_by_one": one_observer_only(photographs),
         },
         "program": "benchmarks/pictures.py",
     }
@@ -97,6 +104,40 @@ def agreement(photo: Photograph) -> tuple[np.ndarray, np.ndarray]:
     """
     near = ndimage.binary_dilation(photo.vessels2, iterations=2)
     return vessel_widths(photo), near[skeletonize(photo.vessels)]
+
+
+def one_observer_only(photographs: list[Photograph]) -> dict:
+    """Pixels that one observer drew alone, and their share within two pixels of the other's."""
+    first = second = near = 0
+    for photo in photographs:
+        a, b = photo.vessels & photo.fov, photo.vessels2 & photo.fov
+        only_a, only_b = a & ~b, b & ~a
+        first, second = first + int(only_a.sum()), second + int(only_b.sum())
+        near += int((only_a & (ndimage.distance_transform_edt(~b) <= 2)).sum())
+        near += int((only_b & (ndimage.distance_transform_edt(~a) <= 2)).sum())
+    return {"first": first, "second": second, "within_2_pixels": near / (first + second)}
+
+
+def contrast(photographs: list[Photograph]) -> dict:
+    """How much darker vessels are than the background beside them; red, green, blue.
+
+    The background of a pixel is the mean of the vessel-free pixels around it (Gaussian, 8 pixels).
+    """
+    rows = []
+    for photo in photographs:
+        away = ndimage.distance_transform_edt(~(photo.vessels | photo.vessels2))
+        beside, vessel = (away > 3) & (away <= 12) & photo.fov, photo.vessels & photo.fov
+        weight = ndimage.gaussian_filter(beside.astype(float), 8)
+        vessel &= weight > 0.01
+        for level in np.moveaxis(photo.image.astype(float), 2, 0):
+            background = ndimage.gaussian_filter(level * beside, 8) / np.maximum(weight, 0.01)
+            darker = background - level
+            rows.append((background[vessel].mean(), darker[vessel].mean(), darker[beside].std()))
+    found = np.mean(np.reshape(rows, (len(photographs), 3, 3)), axis=0).T
+    names = ("background", "darker_by", "sd_of_background")
+    return {"unit": "levels, 0 to 255; mean over the photographs"} | {
+        name: np.round(values, 2).tolist() for name, values in zip(names, found, strict=True)
+    }
 
 
 def diameter(fov: np.ndarray) -> int:
@@ -127,6 +168,17 @@ def field_of_view(photo: Photograph) -> None:
     save(panels([photo.image, brightest, mask], titles), RESULTS / "chase_db1_field_of_view.jpg")
 
 
+def detail(photo: Photograph) -> None:
+    """A quarter of a photograph's width, in colour and channel by channel."""
+    part = photo.image[100:340, 500:740]
+    # Each channel from its own darkest to its own brightest level: blue would be black otherwise.
+    low, high = np.percentile(part, (0.5, 99.5), axis=(0, 1))
+    stretched = np.clip((part - low) / (high - low), 0, 1)
+    channels = [stretched[..., [k] * 3] for k in range(3)]
+    titles = [f"{photo.name}, enlarged", "red", "green", "blue"]
+    save(panels([part, *channels], titles), RESULTS / "chase_db1_detail.jpg")
+
+
 def errors(name: str, photographs: list[Photograph]) -> None:
     """Photograph, probability and errors of the best, the median and the worst test image."""
     model, card = weights.load(name)
@@ -134,8 +186,9 @@ def errors(name: str, photographs: list[Photograph]) -> None:
     order = sorted(run["per_image"], key=lambda row: -row["f1"])
     chosen = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
     by_name = {photo.name: photo for photo in photographs}
-    figure = Figure(figsize=(10, 10.6), dpi=110, facecolor="white", layout="constrained")
+    figure = Figure(figsize=(10, 10.8), dpi=110, facecolor="white")
     rows = figure.subplots(3, 3)
+    figure.subplots_adjust(left=0.01, right=0.99, top=0.97, bottom=0.06, wspace=0.02, hspace=0.09)
     for line, (place, row) in zip(rows, chosen.items(), strict=True):
         photo = by_name[row["name"]]
         probability = inference.segment(model, photo.image, card, fov=photo.fov).probability.numpy()
@@ -147,17 +200,14 @@ def errors(name: str, photographs: list[Photograph]) -> None:
             axes.imshow(panel, cmap="gray", vmin=0, vmax=1)
             axes.set_title(title)
             axes.set_axis_off()
+    legend = plotting.error_legend(picture)
+    for patch in legend:  # the numbers of pixels belong to one picture of the three
+        patch.set_label(patch.get_label().split(":")[0])
     figure.legend(
-        handles=[
-            patch.set_label(patch.get_label().split(":")[0]) or patch
-            for patch in plotting.error_legend(picture)
-        ],
-        loc="outside lower center",
-        ncols=3,
-        frameon=False,
+        handles=legend, loc="lower center", bbox_to_anchor=(0.5, 0.02), ncols=3, frameon=False
     )
-    figure.supxlabel(CREDIT, fontsize=8)
-    save(figure, RESULTS / f"{name}_chase_db1_errors.png")
+    figure.text(0.99, 0.01, CREDIT.replace("graph:", "graphs:"), ha="right", fontsize=8)
+    save(figure, RESULTS / f"{name}_chase_db1_errors.jpg")
 
 
 def other_camera(name: str) -> None:
@@ -170,7 +220,7 @@ def other_camera(name: str) -> None:
     white[~fov.numpy()] = 221
     pictures = [photo, white, plotting.painted(photo, vessels)]
     figure = panels(pictures, ["photograph", "vessel map", "both"], credit=None)
-    save(figure, RESULTS / f"{name}_other_camera.jpg")
+    save(figure, RESULTS / f"{name}_skimage_retina.jpg")
     readme = ROOT / "book" / "figures" / "readme.png"
     readme.parent.mkdir(exist_ok=True)
     small = [Image.fromarray(picture).resize((480, 480)) for picture in pictures[:2]]

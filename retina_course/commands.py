@@ -244,6 +244,6 @@ def _table(result: dict, columns: Sequence[str]) -> str:
 
 def message(error: Exception) -> str:
     """An error as one message for the user, without Python's error numbers."""
-    if isinstance(error, OSError) and error.strerror:
+    if isinstance(error, OSError) and error.filename:
         return f"{error.strerror}: {error.filename}"
     return str(error)

@@ -19,7 +19,7 @@ import torch
 import torch.distributed as dist
 from torch import Generator, Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from retina_course.losses import DiceCELoss
 

@@ -23,7 +23,7 @@ def read(name: str) -> dict:
 
 
 def picture(name: str) -> "Image":
-    """A stored picture, e.g. "unet_small_chase_db1_errors.png", to end a notebook cell with.
+    """A stored picture, e.g. "unet_small_chase_db1_errors.jpg", to end a notebook cell with.
 
     Raises
     ------
