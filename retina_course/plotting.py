@@ -108,7 +108,7 @@ def painted(image: ImageSource, mask: ArrayLike) -> NDArray[np.uint8]:
 
     Light blue is no colour of a retina, and lighter than its vessels.
     """
-    rgb = read_image(image).permute(1, 2, 0).numpy().copy()
+    rgb = read_image(image).permute(1, 2, 0).numpy()
     mask = _binary(mask, "mask", rgb.shape[:2])
     rgb[mask] = 0.25 * rgb[mask] + 0.75 * np.array(to_rgb("#56E4FF"), dtype=np.float32)
     return (rgb * 255).round().astype(np.uint8)

@@ -134,8 +134,6 @@ def test_loading_reads_no_pickle(saved, monkeypatch):
 
 
 def test_the_shipped_weights():
-    if "unet_small" not in weights.available():
-        pytest.skip("until weights ship")
     model, card = weights.load("unet_small")
     assert (card["model"], model.num_classes) == ("unet_small", 1)
     needed = {"size", "fov_diameter", "threshold", "training_data", "metrics", "licence"}

@@ -3,6 +3,7 @@
 CHASE_DB1 is by Fraz et al. 2012 (doi:10.1109/TBME.2012.2205687), Kingston University; CC BY 4.0.
 """
 
+import hashlib
 import os
 import shutil
 import stat
@@ -10,8 +11,6 @@ import tempfile
 import zipfile
 from importlib import resources
 from pathlib import Path, PurePosixPath
-
-import pooch
 
 from retina_course.data.reading import DatasetError
 
@@ -46,6 +45,8 @@ def download_chase_db1(root: str | os.PathLike, *, url: str | None = None) -> Pa
     ------
     DatasetError : no address answers with the true archive, or `root` holds something else.
     """
+    import pooch  # here, because it brings tqdm.auto, which warns in notebooks without ipywidgets
+
     root = Path(root).resolve()
     if _is_done(root):
         return root
@@ -78,9 +79,14 @@ def check_chase_db1(root: str | os.PathLike) -> list[str]:
         path = Path(root, name)
         if not path.is_file():
             problems.append(f"{name} is missing")
-        elif pooch.file_hash(str(path)) != expected:
+        elif _sha256(path) != expected:
             problems.append(f"{name} differs from the published file")
     return problems
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _digests() -> dict[str, str]:
