@@ -28,6 +28,7 @@ RECIPE_HELP = {
     "lr": "highest learning rate",
     "fov_diameter": "pixels to which the diameter of the field of view is resampled",
     "rotation": "largest random turn in degrees",
+    "jitter": "strength of the random change of colours, 0 to 1",
 }
 
 

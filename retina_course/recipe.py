@@ -31,10 +31,11 @@ class Recipe:
     lr: float = 1e-2
     fov_diameter: int = 640
     rotation: float = 45.0
+    jitter: float = 0.4
 
     def __post_init__(self):
         for name, value in asdict(self).items():
-            if not value > 0 and name != "rotation":
+            if not (value > 0 or value == 0 and name in ("rotation", "jitter")):
                 raise ValueError(f"{name} must be positive, got {value}.")
 
 
@@ -68,7 +69,12 @@ def train_vessels(
     model = create_model(name)
     set_head_bias(model, targets.mean().item())
     crops = RandomCrops(
-        images.to(device), targets.to(device), recipe.crop, recipe.batch_size, recipe.rotation
+        images.to(device),
+        targets.to(device),
+        size=recipe.crop,
+        batch_size=recipe.batch_size,
+        rotation=recipe.rotation,
+        jitter=recipe.jitter,
     )
     history = fit(
         model.to(device),

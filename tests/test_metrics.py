@@ -12,7 +12,10 @@ def images(seed, n=3, size=24):
     rng = np.random.default_rng(seed)
     targets = [rng.random((size, size)) < 0.15 for _ in range(n)]
     noise = [rng.normal(0, 0.25, (size, size)) for _ in range(n)]
-    p = [np.clip(0.2 + 0.5 * t + e, 0, 1).astype(np.float32) for t, e in zip(targets, noise)]
+    p = [
+        np.clip(0.2 + 0.5 * t + e, 0, 1).astype(np.float32)
+        for t, e in zip(targets, noise, strict=True)
+    ]
     fovs = [rng.random((size, size)) < 0.8 for _ in range(n)]
     return p, targets, fovs
 
@@ -53,8 +56,8 @@ def test_no_threshold_beats_the_best(seed):
 def test_pixels_outside_the_field_of_view_do_not_count():
     p, t, fovs = images(0)
     before = metrics.evaluate(p, t, fovs, 0.5)
-    changed = [np.where(fov, a, 1 - a) for a, fov in zip(p, fovs)]
-    targets = [np.where(fov, a, ~a) for a, fov in zip(t, fovs)]
+    changed = [np.where(fov, a, 1 - a) for a, fov in zip(p, fovs, strict=True)]
+    targets = [np.where(fov, a, ~a) for a, fov in zip(t, fovs, strict=True)]
     assert metrics.evaluate(changed, targets, fovs, 0.5) == before
 
 
