@@ -9,6 +9,7 @@ from pathlib import Path
 # MathJax fetches when a formula needs them: 2 MB of the wheel's 24.
 MATHJAX_FILES = ["tex-svg.js", "a11y/assistive-mml.js", "input/tex/extensions/*.js"]
 FIELDS = {"Parameters": "param", "Attributes": "ivar", "Raises": "raises", "Returns": "returns"}
+EMPTY_HEADER = re.compile(r"<thead>\s*<tr[^>]*>(?:\s*<th[^>]*>(?:<p></p>)?</th>)+\s*</tr>\s*</thead>")
 
 
 def copy_mathjax(app, error):
@@ -52,14 +53,17 @@ def sections_to_fields(app, what, name, obj, options, lines):
     lines[:] = result
 
 
-def drop_citation_roles(app, pagename, templatename, context, doctree):
-    """Take bibliographies' ARIA roles away: one is deprecated, the other forbids the content."""
-    if "citation-list" in context.get("body", ""):
-        context["body"] = re.sub(r' role="(list|doc-biblioentry)"', "", context["body"])
+def mend_for_screen_readers(app, pagename, templatename, context, doctree):
+    """Take out of a page's body what breaks the rules of accessibility."""
+    body = context.get("body", "")
+    if "citation-list" in body:  # one role is deprecated, the other forbids the content
+        body = re.sub(r' role="(list|doc-biblioentry)"', "", body)
+    # Markdown has no table without a header; notebooks leave its cells empty.
+    context["body"] = EMPTY_HEADER.sub("", body)
 
 
 def setup(app):
     app.connect("autodoc-process-docstring", sections_to_fields)
-    app.connect("html-page-context", drop_citation_roles)
+    app.connect("html-page-context", mend_for_screen_readers)
     app.connect("build-finished", copy_mathjax)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
