@@ -1,11 +1,12 @@
 """Train on CHASE_DB1 by the course's protocol, score, and write the package's results.
 
     python benchmarks/chase_db1.py train --seed 0 --output runs/
-    python benchmarks/chase_db1.py collect --output runs/
+    python benchmarks/chase_db1.py collect --output runs/ [--variants more_runs/ ...]
 
 `train` runs one seed and can be killed at any time: started again, it continues. A finished seed
 is not run again. `collect` writes retina_course/results/ and the weights of seed 0, whatever the
-seeds scored. The data folder is RETINA_COURSE_DATA.
+seeds scored. Variants are runs by another recipe, tried later: they are stored beside the row, so
+that a reader sees what was tried, and never take its place. The data folder is RETINA_COURSE_DATA.
 
 The protocol: the first 8 images train, the last 20 test, truth by the first observer; pixels
 inside the field of view only, at native size; the threshold maximises the pooled F1 of the
@@ -46,12 +47,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=Recipe.steps)
     parser.add_argument("--bfloat16", action="store_true", help="autocast on a CPU, too")
+    parser.add_argument("--jitter", type=float, default=Recipe.jitter)
     parser.add_argument("--output", type=Path, required=True, help="where the runs are kept")
+    parser.add_argument("--variants", type=Path, nargs="*", default=[], help="runs tried later")
     options = parser.parse_args()
     if options.action == "train":
         train(options)
     else:
-        collect(options.model, options.output)
+        collect(options.model, options.output, options.variants)
 
 
 def train(options: argparse.Namespace) -> None:
@@ -61,7 +64,7 @@ def train(options: argparse.Namespace) -> None:
         print(f"{folder} is finished.")
         return
     folder.mkdir(parents=True, exist_ok=True)
-    recipe = Recipe(steps=options.steps)
+    recipe = Recipe(steps=options.steps, jitter=options.jitter)
     training, test = list(ChaseDB1(split="train")), list(ChaseDB1(split="test"))
     device = default_device()
     source = provenance(device)  # now: the code may change while a long run goes on
@@ -117,17 +120,12 @@ def score(
     return row
 
 
-def collect(name: str, output: Path) -> None:
+def collect(name: str, output: Path, variants: list[Path]) -> None:
     """Runs -> results/NAME_chase_db1.json, and the weights of seed 0 with their card."""
-    files = sorted(output.glob(f"{name}_seed*/run.json"))
-    runs = [json.loads(file.read_text()) for file in files]
-    if not runs or runs[0]["seed"] != 0:
-        raise SystemExit(f"No finished run of {name} with seed 0 under {output}.")
-    if any(run["recipe"] != runs[0]["recipe"] for run in runs):
-        raise SystemExit("The runs differ in their recipe: they are not one row.")
+    runs = read_runs(name, output)
     training, test = ChaseDB1(split="train"), ChaseDB1(split="test")
     photographs = list(test)
-    model, card = weights.load(files[0].parent / "weights.safetensors")
+    model, card = weights.load(output / f"{name}_seed0" / "weights.safetensors")
     size = (1, 3, runs[0]["recipe"]["crop"], runs[0]["recipe"]["crop"])
     result = {
         "protocol": PROTOCOL,
@@ -150,7 +148,8 @@ def collect(name: str, output: Path) -> None:
         "runs": [
             {k: v for k, v in run.items() if k not in ("recipe", "provenance")} for run in runs
         ],
-        "summary": {row: over_seeds([run[row] for run in runs]) for row in ("flips", "no_flips")},
+        "summary": summary(runs),
+        "variants": [variant(read_runs(name, folder)) for folder in variants],
         "second_observer": observer(photographs),
         "empty": empty(photographs),
     }
@@ -166,6 +165,30 @@ def collect(name: str, output: Path) -> None:
         "provenance": runs[0]["provenance"],
     }
     weights.save(ROOT / "retina_course" / "weights" / f"{name}.safetensors", model, card)
+
+
+def read_runs(name: str, output: Path) -> list[dict]:
+    """The finished runs of one recipe, by seed; seed 0 must be among them."""
+    runs = [json.loads(file.read_text()) for file in sorted(output.glob(f"{name}_seed*/run.json"))]
+    if not runs or runs[0]["seed"] != 0:
+        raise SystemExit(f"No finished run of {name} with seed 0 under {output}.")
+    if any(run["recipe"] != runs[0]["recipe"] for run in runs):
+        raise SystemExit(f"The runs under {output} differ in their recipe: they are not one row.")
+    return runs
+
+
+def summary(runs: list[dict]) -> dict:
+    return {row: over_seeds([run[row] for run in runs]) for row in ("flips", "no_flips")}
+
+
+def variant(runs: list[dict]) -> dict:
+    """What is stored of a recipe that was tried later: enough to compare, no weights."""
+    return {
+        "recipe": runs[0]["recipe"],
+        "provenance": runs[0]["provenance"],
+        "seeds": [run["seed"] for run in runs],
+        "summary": summary(runs),
+    }
 
 
 def over_seeds(rows: list[dict]) -> dict:

@@ -176,7 +176,7 @@ def detail(photo: Photograph) -> None:
     stretched = np.clip((part - low) / (high - low), 0, 1)
     channels = [stretched[..., [k] * 3] for k in range(3)]
     titles = [f"{photo.name}, enlarged", "red", "green", "blue"]
-    save(panels([part, *channels], titles), RESULTS / "chase_db1_detail.jpg")
+    save(panels([part, *channels], titles, rows=2), RESULTS / "chase_db1_detail.jpg")
 
 
 def errors(name: str, photographs: list[Photograph]) -> None:
@@ -230,17 +230,19 @@ def other_camera(name: str) -> None:
     both.save(readme, optimize=True)
 
 
-def panels(pictures: list, titles: list[str], credit: str | None = CREDIT) -> Figure:
+def panels(pictures: list, titles: list[str], credit: str | None = CREDIT, rows: int = 1) -> Figure:
     """Pictures side by side, with the credit that their licence asks for."""
-    figure = Figure(figsize=(4.4 * len(pictures), 4.9), dpi=110, facecolor="white")
-    row = figure.subplots(1, len(pictures))
-    for axes, picture, title in zip(row, pictures, titles, strict=True):
+    columns = len(pictures) // rows
+    figure = Figure(figsize=(4.4 * columns, 4.6 * rows + 0.3), dpi=110, facecolor="white")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes, picture, title in zip(grid.flat, pictures, titles, strict=True):
         axes.imshow(picture)
         axes.set_title(title, fontsize=10)
         axes.set_axis_off()
-    figure.subplots_adjust(left=0.01, right=0.99, top=0.92, bottom=0.08, wspace=0.02)
+    top, bottom = 1 - 0.08 / rows, 0.08 / rows
+    figure.subplots_adjust(0.01, bottom, 0.99, top, wspace=0.02, hspace=0.1)
     if credit:
-        figure.text(0.99, 0.02, credit, ha="right", fontsize=7)
+        figure.text(0.99, 0.02 / rows, credit, ha="right", fontsize=7)
     return figure
 
 

@@ -31,7 +31,7 @@ class Recipe:
     lr: float = 1e-2
     fov_diameter: int = 640
     rotation: float = 45.0
-    jitter: float = 0.4
+    jitter: float = 0.2
 
     def __post_init__(self):
         for name, value in asdict(self).items():

@@ -9,7 +9,9 @@ from pathlib import Path
 # MathJax fetches when a formula needs them: 2 MB of the wheel's 24.
 MATHJAX_FILES = ["tex-svg.js", "a11y/assistive-mml.js", "input/tex/extensions/*.js"]
 FIELDS = {"Parameters": "param", "Attributes": "ivar", "Raises": "raises", "Returns": "returns"}
-EMPTY_HEADER = re.compile(r"<thead>\s*<tr[^>]*>(?:\s*<th[^>]*>(?:<p></p>)?</th>)+\s*</tr>\s*</thead>")
+EMPTY_HEADER = re.compile(
+    r"<thead>\s*<tr[^>]*>(?:\s*<th[^>]*>(?:<p></p>)?</th>)+\s*</tr>\s*</thead>"
+)
 
 
 def copy_mathjax(app, error):
