@@ -141,6 +141,8 @@ class Table:
     def __str__(self) -> str:
         return "\n".join(_line(row) for row in self.rows)
 
+    __repr__ = __str__  # what a notebook stores beside the HTML
+
     def _repr_html_(self) -> str:
         head = "".join(
             f'<th style="text-align: {side}">{title}</th>'

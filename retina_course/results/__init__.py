@@ -43,16 +43,16 @@ class Comparison:
 
     COLUMNS = {
         "name": "Prediction",
+        "auc": "AUC",
+        "f1": "F1",
+        "sd": "sd of F1",
         "parameters": "Parameters",
         "macs": "MACs",
         "size": "at H x W",
         "seconds": "Training, s",
-        "device": "Device",
         "steps": "Steps",
         "seeds": "Seeds",
-        "auc": "AUC",
-        "f1": "F1",
-        "sd": "sd of F1",
+        "device": "Device",
     }
 
     def __init__(self, rows: list[dict]):
@@ -66,6 +66,8 @@ class Comparison:
             "  ".join(cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zipped))
             for zipped in (list(zip(line, widths, strict=True)) for line in table)
         )
+
+    __repr__ = __str__  # what a notebook stores beside the HTML
 
     def _repr_html_(self) -> str:
         def line(tag: str, cells: list[str]) -> str:
