@@ -1,10 +1,12 @@
 """Train on CHASE_DB1 by the course's protocol, score, and write the package's results.
 
     python benchmarks/chase_db1.py train --seed 0 --output runs/
+    python benchmarks/chase_db1.py validate --steps 2000 --output runs/
     python benchmarks/chase_db1.py collect --output runs/ [--variants more_runs/ ...]
 
 `train` runs one seed and can be killed at any time: started again, it continues. A finished seed
-is not run again. `collect` writes retina_course/results/ and the weights of seed 0, whatever the
+is not run again. `validate` looks at the training children only: it trains on two of the four,
+scores the other two, and the other way round. `collect` writes retina_course/results/ and the weights of seed 0, whatever the
 seeds scored. Variants are runs by another recipe, tried later: they are stored beside the row, so
 that a reader sees what was tried, and never take its place. The data folder is RETINA_COURSE_DATA.
 
@@ -25,7 +27,7 @@ import numpy as np
 import torch
 
 from retina_course import metrics, shapes, weights
-from retina_course.data.datasets import ChaseDB1, Photograph
+from retina_course.data.datasets import ChaseDB1, Photograph, split_by_patient
 from retina_course.inference import segment_all
 from retina_course.recipe import Recipe, train_vessels
 from retina_course.training import default_device
@@ -42,7 +44,7 @@ PROTOCOL = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("action", choices=["train", "collect"])
+    parser.add_argument("action", choices=["train", "validate", "collect"])
     parser.add_argument("--model", default="unet_small")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=Recipe.steps)
@@ -53,6 +55,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.action == "train":
         train(options)
+    elif options.action == "validate":
+        validate(options)
     else:
         collect(options.model, options.output, options.variants)
 
@@ -102,6 +106,36 @@ def train(options: argparse.Namespace) -> None:
     print(f"{folder}: {json.dumps(rows['flips']['pooled'])}")
 
 
+def validate(options: argparse.Namespace) -> None:
+    """Score a recipe on training children that it was not trained on; no test image is read."""
+    recipe = Recipe(steps=options.steps, jitter=options.jitter)
+    photographs, device = ChaseDB1(split="train"), default_device()
+    card = {"fov_diameter": recipe.fov_diameter}
+    folds = []
+    for held_out in (["01", "02"], ["03", "04"]):
+        training, others = map(list, split_by_patient(photographs, held_out))
+        model, _ = train_vessels(
+            options.model,
+            training,
+            recipe,
+            seed=options.seed,
+            device=device,
+            precision=torch.bfloat16 if options.bfloat16 else None,
+        )
+        row = score(model, card, training, others, flips=True)
+        folds.append({"held_out": held_out, **row["pooled"]})
+    result = {
+        "recipe": recipe_row(recipe, options.bfloat16, device),
+        "provenance": provenance(device),
+        "seed": options.seed,
+        "folds": folds,
+        "mean": {key: float(np.mean([fold[key] for fold in folds])) for key in ("auc", "f1")},
+    }
+    options.output.mkdir(parents=True, exist_ok=True)
+    write_json(options.output / f"{options.model}_validation.json", result)
+    print(json.dumps(result["mean"]))
+
+
 def score(
     model: torch.nn.Module,
     card: dict,
@@ -149,7 +183,8 @@ def collect(name: str, output: Path, variants: list[Path]) -> None:
             {k: v for k, v in run.items() if k not in ("recipe", "provenance")} for run in runs
         ],
         "summary": summary(runs),
-        "variants": [variant(read_runs(name, folder)) for folder in variants],
+        "validation": read_validation(name, output),
+        "variants": [variant(name, folder) for folder in variants],
         "second_observer": observer(photographs),
         "empty": empty(photographs),
     }
@@ -181,14 +216,21 @@ def summary(runs: list[dict]) -> dict:
     return {row: over_seeds([run[row] for run in runs]) for row in ("flips", "no_flips")}
 
 
-def variant(runs: list[dict]) -> dict:
+def variant(name: str, folder: Path) -> dict:
     """What is stored of a recipe that was tried later: enough to compare, no weights."""
+    runs = read_runs(name, folder)
     return {
         "recipe": runs[0]["recipe"],
         "provenance": runs[0]["provenance"],
         "seeds": [run["seed"] for run in runs],
         "summary": summary(runs),
+        "validation": read_validation(name, folder),
     }
+
+
+def read_validation(name: str, folder: Path) -> dict | None:
+    file = folder / f"{name}_validation.json"
+    return json.loads(file.read_text()) if file.exists() else None
 
 
 def over_seeds(rows: list[dict]) -> dict:
