@@ -6,9 +6,10 @@
 
 `train` runs one seed and can be killed at any time: started again, it continues. A finished seed
 is not run again. `validate` looks at the training children only: it trains on two of the four,
-scores the other two, and the other way round. `collect` writes retina_course/results/ and the weights of seed 0, whatever the
-seeds scored. Variants are runs by another recipe, tried later: they are stored beside the row, so
-that a reader sees what was tried, and never take its place. The data folder is RETINA_COURSE_DATA.
+scores the other two, and the other way round. `collect` writes retina_course/results/ and the
+weights of seed 0, whatever the seeds scored. Variants are runs by another recipe, tried later:
+they are stored beside the row, so that a reader sees what was tried, and never take its place.
+The data folder is RETINA_COURSE_DATA.
 
 The protocol: the first 8 images train, the last 20 test, truth by the first observer; pixels
 inside the field of view only, at native size; the threshold maximises the pooled F1 of the
@@ -16,15 +17,13 @@ training images; the weights are those after the last step.
 """
 
 import argparse
-import datetime
 import json
-import platform
-import subprocess
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
+from provenance import ROOT, provenance, write_json
 
 from retina_course import metrics, shapes, weights
 from retina_course.data.datasets import ChaseDB1, Photograph, split_by_patient
@@ -32,7 +31,6 @@ from retina_course.inference import segment_all
 from retina_course.recipe import Recipe, train_vessels
 from retina_course.training import default_device
 
-ROOT = Path(__file__).parents[1]
 PROTOCOL = {
     "pixels": "inside the field of view, native size",
     "field_of_view": "largest component of max(R, G, B) > 20, holes filled",
@@ -285,41 +283,11 @@ def recipe_row(recipe: Recipe, bfloat16: bool, device: torch.device) -> dict:
     }
 
 
-def provenance(device: torch.device) -> dict:
-    """Where, when and from which code a result comes."""
-    git = ["git", "-C", str(ROOT)]
-    commit = subprocess.check_output([*git, "rev-parse", "HEAD"], text=True).strip()
-    code = ["retina_course", "benchmarks"]
-    changed = subprocess.check_output([*git, "status", "--porcelain", *code])
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
-    return {
-        "commit": commit + ("+changes" if changed else ""),
-        "device": name,
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "date": datetime.date.today().isoformat(),
-    }
-
-
-def cpu_name() -> str:
-    """The processor's name where the system tells it (Linux), else its architecture."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
 def smooth(losses: list[float], points: int = 100) -> list[list[float]]:
     """[step, mean loss up to it] at about `points` steps: a curve small enough to store."""
     parts = np.array_split(np.asarray(losses), min(points, len(losses)))
     ends = np.cumsum([len(part) for part in parts])
     return [[int(end), round(float(part.mean()), 5)] for end, part in zip(ends, parts, strict=True)]
-
-
-def write_json(path: Path, content: dict) -> None:
-    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-    weights.write_atomically(path, text.encode())
 
 
 if __name__ == "__main__":

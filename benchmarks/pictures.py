@@ -6,12 +6,13 @@ Writes retina_course/results/ and book/figures/. It needs CHASE_DB1 (folder RETI
 and the shipped weights. Chapters read the results, so that they run without the photographs.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 from PIL import Image
+from provenance import ROOT, provenance, write_json
 from scipy import ndimage
 from skimage import data as skimage_data
 from skimage.morphology import skeletonize
@@ -19,7 +20,6 @@ from skimage.morphology import skeletonize
 from retina_course import inference, metrics, plotting, results, weights
 from retina_course.data.datasets import ChaseDB1, Photograph
 
-ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "retina_course" / "results"
 CREDIT = "Photograph: CHASE_DB1, Fraz et al. 2012, Kingston University, CC BY 4.0"
 
@@ -84,9 +84,9 @@ def facts(photographs: list[Photograph]) -> None:
             "drawn_by_one": one_observer_only(photographs),
         },
         "program": "benchmarks/pictures.py",
+        "provenance": provenance(torch.device("cpu")),
     }
-    text = json.dumps(content, indent=1) + "\n"
-    weights.write_atomically(RESULTS / "chase_db1_facts.json", text.encode())
+    write_json(RESULTS / "chase_db1_facts.json", content)
 
 
 def vessel_widths(photo: Photograph) -> np.ndarray:

@@ -1,0 +1,43 @@
+"""Where a result comes from, and how it is written: shared by the programs of this folder."""
+
+import datetime
+import json
+import platform
+import subprocess
+from pathlib import Path
+
+import torch
+
+from retina_course import weights
+
+ROOT = Path(__file__).parents[1]
+
+
+def provenance(device: torch.device) -> dict:
+    """Where, when and from which code a result comes."""
+    git = ["git", "-C", str(ROOT)]
+    commit = subprocess.check_output([*git, "rev-parse", "HEAD"], text=True).strip()
+    code = ["retina_course", "benchmarks"]
+    changed = subprocess.check_output([*git, "status", "--porcelain", *code])
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
+    return {
+        "commit": commit + ("+changes" if changed else ""),
+        "device": name,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "date": datetime.date.today().isoformat(),
+    }
+
+
+def cpu_name() -> str:
+    """The processor's name where the system tells it (Linux), else its architecture."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def write_json(path: Path, content: dict) -> None:
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    weights.write_atomically(path, text.encode())
