@@ -115,7 +115,8 @@ def paint(tree: Tree, side: int, scale: float) -> tuple[np.ndarray, np.ndarray, 
     depth : relative thickness of the blood column, 0 to 1; thin vessels are paler.
     core : 1 on the axis of a wide vessel, for the central light reflex.
     """
-    # Below a quarter of a pixel a vessel is not drawn, but every size keeps its large ones.
+    # Below a radius of a quarter of a pixel a vessel is not drawn, but every size keeps the
+    # large ones.
     keep = (tree.parent >= 0) & (tree.radius * scale >= min(0.25, 0.006 * scale))
     start = tree.points[tree.parent[keep]] * scale + side / 2 - 0.5
     end = tree.points[keep] * scale + side / 2 - 0.5
