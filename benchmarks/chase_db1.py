@@ -177,11 +177,9 @@ def collect(name: str, output: Path, variants: list[Path]) -> None:
         },
         "recipe": runs[0]["recipe"],
         "provenance": runs[0]["provenance"],
-        "runs": [
-            {k: v for k, v in run.items() if k not in ("recipe", "provenance")} for run in runs
-        ],
+        "runs": [{k: v for k, v in run.items() if k != "recipe"} for run in runs],
         "summary": summary(runs),
-        "validation": read_validation(name, output),
+        "validation": read_validation(name, output, runs[0]["recipe"]),
         "variants": [variant(name, folder) for folder in variants],
         "second_observer": observer(photographs),
         "empty": empty(photographs),
@@ -222,13 +220,19 @@ def variant(name: str, folder: Path) -> dict:
         "provenance": runs[0]["provenance"],
         "seeds": [run["seed"] for run in runs],
         "summary": summary(runs),
-        "validation": read_validation(name, folder),
+        "validation": read_validation(name, folder, runs[0]["recipe"]),
     }
 
 
-def read_validation(name: str, folder: Path) -> dict | None:
+def read_validation(name: str, folder: Path, recipe: dict) -> dict | None:
+    """What `validate` wrote, which may be shorter than the runs, but of the same recipe."""
     file = folder / f"{name}_validation.json"
-    return json.loads(file.read_text()) if file.exists() else None
+    if not file.exists():
+        return None
+    result = json.loads(file.read_text())
+    if any(result["recipe"][key] != recipe[key] for key in recipe if key != "steps"):
+        raise SystemExit(f"{file} is of another recipe than the runs beside it.")
+    return result
 
 
 def over_seeds(rows: list[dict]) -> dict:

@@ -122,6 +122,8 @@ def train(options: argparse.Namespace) -> int:
 
 def evaluate(options: argparse.Namespace) -> int:
     """`evaluate`: the protocol's scores inside the field of view, as a table and as JSON."""
+    if options.json and not options.json.parent.is_dir():
+        raise ValueError(f"There is no folder {options.json.parent} for {options.json.name}.")
     model, card = weights.load(options.weights)
     threshold = _threshold(options, card)
     data = _open(options.data, options.split)
@@ -138,14 +140,14 @@ def evaluate(options: argparse.Namespace) -> int:
     for name, maps in binary.items():
         predicted, target = metrics.pool(maps, targets, fovs)
         result[name] = metrics.binary_scores(predicted > 0, target)
-    if options.json:
-        about = {"weights": str(options.weights), "data": options.data, "digest": data.digest()}
-        _write_json(options.json, about | {"flips": options.flips} | result)
     print(
         f"{len(photographs)} photographs, pixels inside the field of view, "
         f"threshold {threshold:.3f} (F1 at 0.5: {result['f1_at_half']:.4f})\n"
     )
     print(_table(result, ["pooled", "mean", "sd", *reversed(binary)]))
+    if options.json:
+        about = {"weights": str(options.weights), "data": options.data, "digest": data.digest()}
+        _write_json(options.json, about | {"flips": options.flips} | result)
     return 0
 
 
@@ -220,16 +222,32 @@ def _refuse_same_names(photos: Sequence[Path]) -> None:
 
 
 def _same_settings(path: Path, settings: dict) -> None:
-    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != settings:
-        raise ValueError(
-            f"{path.parent} holds a run with other settings (see {path.name}). Give another "
-            "folder, or the same settings to continue it."
-        )
+    begun = any(path.parent.glob("checkpoint.pt")) or any(path.parent.glob("*.safetensors"))
+    if begun and path.exists():
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path} is damaged: {error}. Give another folder.") from error
+        if stored != settings:
+            raise ValueError(
+                f"{path.parent} holds a run with other settings (see {path.name}). Give another "
+                "folder, or the same settings to continue it."
+            )
     _write_json(path, settings)
 
 
 def _write_json(path: Path, content: dict) -> None:
-    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+    text = json.dumps(_without_nan(content), indent=2, allow_nan=False) + "\n"
+    write_atomically(path, text.encode())
+
+
+def _without_nan(value):
+    """JSON has no NaN: a score that is not defined is null."""
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and value != value else value
 
 
 def _table(result: dict, columns: Sequence[str]) -> str:

@@ -19,7 +19,8 @@ class DiceLoss(nn.Module):
 
     `score = (2 sum(p t) + s) / (sum p + sum t + s)`, `loss = 1 - score`, with probabilities p
     (sigmoid of the logits), target t and s = 1e-6. With several outputs: softmax, one score a
-    class, averaged. A batch without any vessel scores about 0 however good the prediction.
+    class, averaged. A batch without any vessel scores about 0, unless the probabilities sum to
+    less than about s.
     Source: V-Net, arXiv 1606.04797, with linear instead of squared denominators.
 
     Raises

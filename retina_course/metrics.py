@@ -76,7 +76,7 @@ def scores(probabilities: Array, target: Array, threshold: float) -> dict[str, f
     auc (area under the ROC curve) and average_precision need no threshold; f1 (= Dice), mcc
     (Matthews), accuracy, sensitivity, specificity and iou take vessel as
     `probability >= threshold`. A score that is 0/0 is NaN (no vessel, or nothing but vessels),
-    except f1 and iou: 1 where target and prediction are both empty.
+    except f1 and iou, 1 where target and prediction are both empty, and mcc, 0 as in scikit-learn.
     """
     p, t = np.asarray(probabilities), np.asarray(target, dtype=bool)
     both = t.any() and not t.all()

@@ -35,8 +35,10 @@ class Recipe:
 
     def __post_init__(self):
         for name, value in asdict(self).items():
-            if not (value > 0 or value == 0 and name in ("rotation", "jitter")):
-                raise ValueError(f"{name} must be positive, got {value}.")
+            if not (0 < value < math.inf or value == 0 and name in ("rotation", "jitter")):
+                raise ValueError(f"{name} must be positive and finite, got {value}.")
+        if self.jitter > 1:
+            raise ValueError(f"jitter must be at most 1, got {self.jitter}.")
 
 
 def train_vessels(
@@ -84,6 +86,7 @@ def train_vessels(
         seed=seed,
         checkpoint=checkpoint,
         precision=precision,
+        settings={"model": name, **asdict(recipe), "precision": str(precision)},
         **fit_options,
     )
     return model.cpu(), history
@@ -92,13 +95,13 @@ def train_vessels(
 def stack_views(photographs: Iterable[Photograph], fov_diameter: int) -> tuple[Tensor, Tensor]:
     """Images `(M, 3, H, W)` float32 and vessels `(M, 1, H, W)` float32, one size, one scale.
 
-    Each photograph is cropped to its field of view and resampled so that the field has
-    `fov_diameter` pixels, as `inference.segment` does it; the vessels by nearest neighbour, since
-    a training target must stay binary. Smaller ones are padded with black to the largest.
+    Each photograph is cropped to its field of view, with a small margin, and resampled so that the
+    field has `fov_diameter` pixels, as `inference.segment` does it; the vessels by nearest
+    neighbour, since a training target must stay binary. Smaller ones are padded with black.
 
     Raises
     ------
-    ValueError : no photograph, or no vessel in any.
+    ValueError : no photograph, no vessel in any, or nothing but vessels.
     """
     views = [_view(photograph, fov_diameter) for photograph in photographs]
     if not views:
@@ -110,6 +113,11 @@ def stack_views(photographs: Iterable[Photograph], fov_diameter: int) -> tuple[T
     images, targets = both[:, :3].contiguous(), both[:, 3:].contiguous()
     if not targets.any():
         raise ValueError("No photograph has a vessel in its mask: there is nothing to learn.")
+    if targets.all():
+        raise ValueError(
+            "Every pixel of every photograph is drawn as vessel: are the masks inverted, or masks "
+            "of the field of view?"
+        )
     return images, targets
 
 

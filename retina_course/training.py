@@ -47,6 +47,7 @@ def fit(
     validate: Callable[[nn.Module], dict] | None = None,
     every: int = 500,
     checkpoint: str | os.PathLike | None = None,
+    settings: dict | None = None,
     progress: bool = True,
 ) -> History:
     """Train `model` in place: AdamW, one cosine from `lr` to zero, gradients clipped at norm 1.
@@ -62,6 +63,7 @@ def fit(
     validate : `validate(model) -> dict`, called each `every` steps on the model in eval mode.
     checkpoint : file written each `every` steps and at the end, atomically; where it exists, the
         run continues from it.
+    settings : what else a run must agree in to be continued: the crops' size, say.
 
     Returns
     -------
@@ -70,7 +72,8 @@ def fit(
     Raises
     ------
     FloatingPointError : the loss is not finite; names the step and the batch.
-    ValueError : a checkpoint of another run (seed, steps or learning rate differ).
+    ValueError : a checkpoint of another run (seed, steps, learning rate or `settings` differ) or of
+        another model.
     """
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}.")
@@ -85,7 +88,7 @@ def fit(
     history, rank = History(), dist.get_rank() if dist.is_initialized() else 0
 
     state = {"model": model, "optimizer": optimizer, "scaler": scaler}
-    run = {"seed": seed, "steps": steps, "lr": lr}
+    run = {"seed": seed, "steps": steps, "lr": lr, **(settings or {})}
     done = 0
     if checkpoint is not None and Path(checkpoint).exists():
         done, history = _resume(Path(checkpoint), state, run, device)
@@ -214,8 +217,14 @@ def _resume(path: Path, state: dict, run: dict, device: torch.device) -> tuple[i
             f"{path} belongs to another run: {stored} there, {run} asked for. "
             "Choose another file, or delete it to start again."
         )
-    for name, part in state.items():
-        part.load_state_dict(content[name])
+    try:
+        for name, part in state.items():
+            part.load_state_dict(content[name])
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise ValueError(
+            f"{path} belongs to another model: {str(error).splitlines()[0]} "
+            "Choose another file, or delete it to start again."
+        ) from error
     return step, History(**history)
 
 

@@ -136,6 +136,13 @@ def test_weights_without_a_threshold(photo, tmp_path, capsys):
 # --- train and evaluate --------------------------------------------------------------------------
 
 
+def test_a_run_that_never_began_does_not_block_the_corrected_command(data, tmp_path, capsys):
+    train = ("train", "--data", data, "-o", tmp_path / "run", *TINY)
+    assert run(*train, "--crop", "5000") == 1
+    assert "do not fit" in capsys.readouterr().err
+    assert run(*train) == 0
+
+
 def test_train_then_evaluate(data, tmp_path, capsys):
     out = tmp_path / "run"
     train = ("train", "--data", data, "-o", out, *TINY)
@@ -151,6 +158,11 @@ def test_train_then_evaluate(data, tmp_path, capsys):
     assert (out / "unet_small.safetensors").read_bytes() == first
     assert run(*train, "--seed", "4") == 1
     assert "other settings" in capsys.readouterr().err
+
+    weights_file = out / "unet_small.safetensors"
+    nowhere = tmp_path / "nowhere" / "scores.json"
+    assert run("evaluate", "--data", data, "--weights", weights_file, "--json", nowhere) == 1
+    assert "There is no folder" in capsys.readouterr().err
 
     scores = tmp_path / "scores.json"
     weights_file = out / "unet_small.safetensors"

@@ -407,3 +407,12 @@ def test_real_chase_db1_has_the_digests_that_results_name():
     # Results carry these digests: if the rule changes, so must every stored result.
     assert ChaseDB1(split="train").digest()[:12] == "522558434246"
     assert ChaseDB1(split="test").digest()[:12] == "b2ee2b1637eb"
+
+
+def test_a_photograph_turned_by_its_exif_tag_is_read_as_a_viewer_shows_it(tmp_path):
+    make_folder(tmp_path)
+    turned = Image.Exif()
+    turned[0x0112] = 3  # orientation: upside down
+    Image.fromarray(photograph()).save(tmp_path / "images/b.png", exif=turned)
+    read = ImageFolder(tmp_path)[1].image
+    assert np.array_equal(read, photograph()[::-1, ::-1])

@@ -65,7 +65,22 @@ def test_bad_input_is_named():
     blank.vessels[:] = False
     with pytest.raises(ValueError, match="nothing to learn"):
         stack_views([blank], 80)
+    blank.vessels[:] = True
+    with pytest.raises(ValueError, match="inverted"):
+        stack_views([blank], 80)
+    with pytest.raises(ValueError, match="jitter must be at most 1"):
+        Recipe(jitter=9)
+    with pytest.raises(ValueError, match="rotation must be positive and finite"):
+        Recipe(rotation=float("inf"))
     with pytest.raises(ValueError, match="crop must be positive"):
         Recipe(crop=0)
     with pytest.raises(ValueError, match="do not fit"):
         train_vessels("unet_small", [photograph()], Recipe(fov_diameter=80), progress=False)
+
+
+def test_a_checkpoint_of_another_recipe_is_not_continued(tmp_path):
+    recipe, file = Recipe(steps=1, crop=64, fov_diameter=80), tmp_path / "run.pt"
+    train_vessels("unet_small", [photograph()], recipe, checkpoint=file, progress=False)
+    other = Recipe(steps=1, crop=64, fov_diameter=80, jitter=0)
+    with pytest.raises(ValueError, match="another run"):
+        train_vessels("unet_small", [photograph()], other, checkpoint=file, progress=False)

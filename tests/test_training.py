@@ -96,6 +96,10 @@ def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused_and_kept(tmp_pa
     train(4, checkpoint=file)
     with pytest.raises(ValueError, match="another run.*'steps': 4.*'steps': 5"):
         train(5, checkpoint=file)
+    with pytest.raises(ValueError, match="another run.*'crop': 8"):
+        train(4, checkpoint=file, settings={"crop": 8})
+    with pytest.raises(ValueError, match="another model"):
+        fit(create_model("unet_small", num_classes=2), sample, 4, checkpoint=file, progress=False)
     content = file.read_bytes()[:100]
     file.write_bytes(content)
     with pytest.raises(ValueError, match="damaged"):

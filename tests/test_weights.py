@@ -140,3 +140,21 @@ def test_the_shipped_weights():
     assert needed <= card.keys()
     assert 0 < card["threshold"] < 1
     assert "not a medical device" in card["intended_use"].lower()
+
+
+@pytest.mark.parametrize(
+    "changes", [{"threshold": 7}, {"threshold": "0.4"}, {"fov_diameter": float("nan")}]
+)
+def test_a_card_with_wrong_numbers_is_named(saved, changes):
+    path, _ = saved
+    edit_card(path, **changes)
+    with pytest.raises(ValueError, match=f"says {next(iter(changes))}"):
+        weights.load(path)
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path):
+    model = create_model("unet_small")
+    torch.nn.init.constant_(model.conv.bias, float("nan"))
+    weights.save(tmp_path / "w.safetensors", model, {"model": "unet_small", "options": {}})
+    with pytest.raises(ValueError, match="not finite, first in conv.bias"):
+        weights.load(tmp_path / "w.safetensors")

@@ -5,7 +5,7 @@ import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 from scipy import ndimage
 
 # What "drawn" may be in a file: 1 (a label), 255 or 65535 (white in 8 or 16 bits).
@@ -107,6 +107,7 @@ def _read(path: Path) -> np.ndarray:
 
 
 def _pixels(image: Image.Image) -> np.ndarray:
+    image = ImageOps.exif_transpose(image)  # as a viewer shows it, and as `segment` reads it
     if image.mode.startswith("I"):
         pixels = np.asarray(image)
         if pixels.min() < 0 or pixels.max() > 65535:

@@ -76,8 +76,12 @@ def load(path_or_name: str | PathLike) -> tuple[nn.Module, dict]:
         tensors = load_tensors(data)
     except SafetensorError as error:
         raise ValueError(f"{path} is not a safetensors file, or damaged: {error}.") from error
+    # On the meta device first: it allocates nothing, whatever sizes the card claims.
+    _compare(tensors, _build(card, path, device="meta"), path)
+    broken = [name for name, t in tensors.items() if not t.isfinite().all()]
+    if broken:
+        raise ValueError(f"{path} holds values that are not finite, first in {broken[0]}.")
     model = _build(card, path)
-    _compare(tensors, model, path)
     model.load_state_dict(tensors)
     return model.eval(), card
 
@@ -131,6 +135,13 @@ def _read_card(path: Path) -> dict:
         raise ValueError(f"The card {path} is not valid JSON: {error}.") from error
     if not isinstance(card, dict):
         raise ValueError(f"The card {path} must be a JSON object, got {type(card).__name__}.")
+    for key, largest in (("threshold", 1), ("fov_diameter", 100_000)):
+        value = card.get(key, 1)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (number and 0 <= value <= largest):  # NaN fails both comparisons
+            raise ValueError(
+                f"The card {path} says {key} {value!r}; expected a number from 0 to {largest}."
+            )
     return card
 
 
