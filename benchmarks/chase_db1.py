@@ -62,13 +62,16 @@ def main() -> None:
 def train(options: argparse.Namespace) -> None:
     """One seed: train, predict all 28 images, score; everything under `output`."""
     folder = options.output / f"{options.model}_seed{options.seed}"
+    recipe, device = Recipe(steps=options.steps, jitter=options.jitter), default_device()
+    row = recipe_row(recipe, options.bfloat16, device)
     if (folder / "run.json").exists():
+        stored = json.loads((folder / "run.json").read_text())["recipe"]
+        if any(row[key] != stored[key] for key in stored):
+            raise SystemExit(f"{folder} holds a run of another recipe: name another output.")
         print(f"{folder} is finished.")
         return
     folder.mkdir(parents=True, exist_ok=True)
-    recipe = Recipe(steps=options.steps, jitter=options.jitter)
     training, test = list(ChaseDB1(split="train")), list(ChaseDB1(split="test"))
-    device = default_device()
     source = provenance(device)  # now: the code may change while a long run goes on
     model, history = train_vessels(
         options.model,
@@ -94,7 +97,7 @@ def train(options: argparse.Namespace) -> None:
         "seconds": history.seconds,
         "loss": smooth(history.loss),
         **rows,
-        "recipe": recipe_row(recipe, options.bfloat16, device),
+        "recipe": row,
         "provenance": source,
     }
     weights.save(
