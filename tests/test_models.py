@@ -109,15 +109,17 @@ class TestUNetSmall(ModelContract):
         model = create_model("unet_small", num_classes=classes)
         assert sum(p.numel() for p in model.parameters()) == total
 
-    def test_concatenation_puts_the_upsampled_map_first(self):
+    @pytest.mark.parametrize("level, channels", [(3, 32), (2, 8), (1, 4)])
+    def test_concatenation_puts_the_upsampled_map_first(self, level, channels):
         model = create_model("unet_small").eval()
+        upconv, decoder = getattr(model, f"upconv{level}"), getattr(model, f"dec{level}")
         with torch.no_grad():
-            model.upconv1.weight.zero_()
-            model.upconv1.bias.fill_(1.0)
+            upconv.weight.zero_()
+            upconv.bias.fill_(1.0)
         seen = []
-        model.dec1.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+        decoder.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
         model(torch.rand(1, 3, 16, 16))
-        assert (seen[0][:, :4] == 1).all() and not (seen[0][:, 4:] == 1).all()
+        assert (seen[0][:, :channels] == 1).all() and not (seen[0][:, channels:] == 1).all()
 
     def test_the_real_compiler_agrees(self):
         torch.manual_seed(0)
