@@ -4,11 +4,46 @@ import inspect
 
 from torch import nn
 
+from retina_course.models.blocks import check_channels
+from retina_course.models.folding import Folded, check_fold, fold, unfold
+from retina_course.models.linknet import LinkNet
+from retina_course.models.retina_segmentor import RetinaSegmentor
+from retina_course.models.retina_unet import RetinaUNet
+from retina_course.models.segnet import SegNet
+from retina_course.models.unet_large import UNetLarge
 from retina_course.models.unet_small import UNetSmall
 
-_MODELS = {"unet_small": UNetSmall}
+__all__ = [
+    "Folded",
+    "LinkNet",
+    "RetinaSegmentor",
+    "RetinaUNet",
+    "SegNet",
+    "UNetLarge",
+    "UNetSmall",
+    "create_model",
+    "fold",
+    "list_models",
+    "unfold",
+]
 
-__all__ = ["UNetSmall", "create_model", "list_models"]
+
+def _unet_large(in_channels: int = 3, num_classes: int = 1, fold: int = 1) -> nn.Module:
+    if fold == 1:
+        return UNetLarge(in_channels, num_classes)
+    check_channels(in_channels, num_classes)
+    check_fold(fold)
+    return Folded(UNetLarge(in_channels * fold**2, num_classes * fold**2), fold)
+
+
+_MODELS = {
+    "unet_small": UNetSmall,
+    "unet_large": _unet_large,
+    "segnet": SegNet,
+    "retina_unet": RetinaUNet,
+    "retina_segmentor": RetinaSegmentor,
+    "linknet": LinkNet,
+}
 
 
 def list_models() -> list[str]:

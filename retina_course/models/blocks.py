@@ -4,17 +4,58 @@ import torch
 from torch import Tensor, nn
 
 
-def conv_bn_relu(in_channels: int, out_channels: int, kernel_size: int = 3) -> list[nn.Module]:
+def conv_bn_relu(
+    in_channels: int, out_channels: int, kernel_size: int = 3, *, bias: bool = True
+) -> list[nn.Module]:
     """A convolution that keeps height and width (stride 1, odd kernel), batch norm, ReLU.
 
     `(N, in_channels, H, W) -> (N, out_channels, H, W)`. Returned as a list, so that a network can
     put a pooling layer in front within one `nn.Sequential`.
     """
     return [
-        nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2),
-        nn.BatchNorm2d(out_channels),
-        nn.ReLU(inplace=True),
+        nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=bias),
+        *bn_relu(out_channels),
     ]
+
+
+def bn_relu(channels: int) -> list[nn.Module]:
+    """What follows a convolution: batch norm and ReLU."""
+    return [nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
+
+
+def upconv3x3(in_channels: int, out_channels: int, *, bias: bool = True) -> nn.ConvTranspose2d:
+    """Transposed 3x3 convolution that doubles the sides exactly: 2(H - 1) - 2 + 3 + 1 = 2H."""
+    return nn.ConvTranspose2d(
+        in_channels, out_channels, 3, stride=2, padding=1, output_padding=1, bias=bias
+    )
+
+
+class BasicBlock(nn.Module):
+    """The residual block of ResNet-18 and -34: two 3x3 convolutions around a shortcut.
+
+    `(N, in_channels, H, W) -> (N, out_channels, H / stride, W / stride)`, rounded up. The shortcut
+    is the identity where the shape stays, a strided 1x1 convolution with batch norm where it does
+    not. Names as in torchvision. Source: arXiv 1512.03385, Fig. 5 left and option B.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1):
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(out_channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = None
+        if stride != 1 or in_channels != out_channels:
+            self.downsample = nn.Sequential(
+                nn.Conv2d(in_channels, out_channels, 1, stride, bias=False),
+                nn.BatchNorm2d(out_channels),
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = self.relu(self.bn1(self.conv1(x)))
+        return self.relu(self.bn2(self.conv2(x)) + shortcut)
 
 
 def check_channels(in_channels: int, num_classes: int) -> None:
@@ -24,12 +65,19 @@ def check_channels(in_channels: int, num_classes: int) -> None:
             raise ValueError(f"{name} must be a positive integer, got {value!r}.")
 
 
-def check_input(x: Tensor, in_channels: int, multiple: int) -> None:
+def check_choice(option: str, value: object, choices: tuple[str, ...]) -> None:
+    """Raise `ValueError` unless `value` is one of `choices`; the message lists them."""
+    if value not in choices:
+        raise ValueError(f"{option} must be one of {', '.join(map(repr, choices))}, got {value!r}.")
+
+
+def check_input(x: Tensor, in_channels: int, multiple: int, smallest: int = 1) -> None:
     """Raise an error that helps unless `x` is a batch of images that a network can take.
 
     Parameters
     ----------
-    x : expected `(N, in_channels, H, W)`, floating point, H and W multiples of `multiple`.
+    x : expected `(N, in_channels, H, W)`, floating point, H and W multiples of `multiple` and at
+        least `smallest`.
 
     Raises
     ------
@@ -58,6 +106,11 @@ def check_input(x: Tensor, in_channels: int, multiple: int) -> None:
             f"Height and width must be multiples of {multiple}, got {height}x{width}. Nearest "
             f"sizes that fit: {_fit(height, multiple)} (height), {_fit(width, multiple)} (width). "
             "Pad or crop the images; inference.predict does so by itself."
+        )
+    if min(height, width) < smallest:
+        raise ValueError(
+            f"Height and width must be at least {smallest}, got {height}x{width}. "
+            "Enlarge or pad the images."
         )
 
 

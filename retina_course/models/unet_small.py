@@ -7,7 +7,7 @@ Documented as a printed module tree and a table of 28 rows; the idea is that of 
 import torch
 from torch import Tensor, nn
 
-from retina_course.models.blocks import check_channels, check_input, conv_bn_relu
+from retina_course.models.blocks import check_channels, check_input, conv_bn_relu, upconv3x3
 
 
 class UNetSmall(nn.Module):
@@ -36,11 +36,11 @@ class UNetSmall(nn.Module):
         self.enc2 = nn.Sequential(nn.MaxPool2d(2), *conv_bn_relu(4, 8))
         self.enc3 = nn.Sequential(nn.MaxPool2d(2), *conv_bn_relu(8, 32))
         self.bneck = nn.Sequential(nn.MaxPool2d(2), *conv_bn_relu(32, 64))
-        self.upconv3 = upconv(64, 32)
+        self.upconv3 = upconv3x3(64, 32)
         self.dec3 = nn.Sequential(*conv_bn_relu(64, 32))
-        self.upconv2 = upconv(32, 8)
+        self.upconv2 = upconv3x3(32, 8)
         self.dec2 = nn.Sequential(*conv_bn_relu(16, 8))
-        self.upconv1 = upconv(8, 4)
+        self.upconv1 = upconv3x3(8, 4)
         self.dec1 = nn.Sequential(*conv_bn_relu(8, 16))
         self.conv = nn.Conv2d(16, num_classes, 1)
 
@@ -54,10 +54,3 @@ class UNetSmall(nn.Module):
         d2 = self.dec2(torch.cat([self.upconv2(d3), e2], dim=1))
         d1 = self.dec1(torch.cat([self.upconv1(d2), e1], dim=1))
         return self.conv(d1)
-
-
-def upconv(in_channels: int, out_channels: int) -> nn.ConvTranspose2d:
-    """Transposed convolution that doubles height and width exactly: 2(H - 1) - 2 + 3 + 1 = 2H."""
-    return nn.ConvTranspose2d(
-        in_channels, out_channels, kernel_size=3, stride=2, padding=1, output_padding=1
-    )
