@@ -6,8 +6,8 @@
 
 `train` runs one seed and can be killed at any time: started again, it continues. A finished seed
 is not run again. `validate` looks at the training children only: it trains on two of the four,
-scores the other two, and the other way round. `collect` writes retina_course/results/ and the
-weights of seed 0, whatever the seeds scored. Variants are runs by another recipe, tried later:
+scores the other two, and the other way round. `collect` writes retina_course/results/ and,
+where they are small, the weights of seed 0, whatever the seeds scored. Variants are runs by another recipe, tried later:
 they are stored beside the row, so that a reader sees what was tried, and never take its place.
 The data folder is RETINA_COURSE_DATA.
 
@@ -18,7 +18,7 @@ training images; the weights are those after the last step.
 
 import argparse
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
@@ -28,9 +28,10 @@ from provenance import ROOT, provenance, write_json
 from retina_course import metrics, shapes, weights
 from retina_course.data.datasets import ChaseDB1, Photograph, split_by_patient
 from retina_course.inference import segment_all
-from retina_course.recipe import Recipe, train_vessels
+from retina_course.recipe import Recipe, learning_rate, train_vessels
 from retina_course.training import default_device
 
+SHIPPED = 5e6  # bytes: larger weights stay out of the package
 PROTOCOL = {
     "pixels": "inside the field of view, native size",
     "field_of_view": "largest component of max(R, G, B) > 20, holes filled",
@@ -45,9 +46,10 @@ def main() -> None:
     parser.add_argument("action", choices=["train", "validate", "collect"])
     parser.add_argument("--model", default="unet_small")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=Recipe.steps)
+    parser.add_argument("--options", type=json.loads, default={}, help='e.g. {"fold": 4}')
+    for field in fields(Recipe):
+        parser.add_argument(f"--{field.name.replace('_', '-')}", type=field.type)
     parser.add_argument("--bfloat16", action="store_true", help="autocast on a CPU, too")
-    parser.add_argument("--jitter", type=float, default=Recipe.jitter)
     parser.add_argument("--output", type=Path, required=True, help="where the runs are kept")
     parser.add_argument("--variants", type=Path, nargs="*", default=[], help="runs tried later")
     options = parser.parse_args()
@@ -62,7 +64,7 @@ def main() -> None:
 def train(options: argparse.Namespace) -> None:
     """One seed: train, predict all 28 images, score; everything under `output`."""
     folder = options.output / f"{options.model}_seed{options.seed}"
-    recipe, device = Recipe(steps=options.steps, jitter=options.jitter), default_device()
+    recipe, device = read_recipe(options), default_device()
     row = recipe_row(recipe, options.bfloat16, device)
     if (folder / "run.json").exists():
         stored = json.loads((folder / "run.json").read_text())["recipe"]
@@ -77,6 +79,7 @@ def train(options: argparse.Namespace) -> None:
         options.model,
         training,
         recipe,
+        options=options.options,
         seed=options.seed,
         checkpoint=folder / "checkpoint.pt",
         device=device,
@@ -84,7 +87,7 @@ def train(options: argparse.Namespace) -> None:
     )
     card = {
         "model": options.model,
-        "options": {"num_classes": 1},
+        "options": {"num_classes": 1, **options.options},
         "size": recipe.crop,
         "fov_diameter": recipe.fov_diameter,
     }
@@ -109,7 +112,7 @@ def train(options: argparse.Namespace) -> None:
 
 def validate(options: argparse.Namespace) -> None:
     """Score a recipe on training children that it was not trained on; no test image is read."""
-    recipe = Recipe(steps=options.steps, jitter=options.jitter)
+    recipe = read_recipe(options)
     photographs, device = ChaseDB1(split="train"), default_device()
     card = {"fov_diameter": recipe.fov_diameter}
     folds = []
@@ -119,6 +122,7 @@ def validate(options: argparse.Namespace) -> None:
             options.model,
             training,
             recipe,
+            options=options.options,
             seed=options.seed,
             device=device,
             precision=torch.bfloat16 if options.bfloat16 else None,
@@ -198,7 +202,10 @@ def collect(name: str, output: Path, variants: list[Path]) -> None:
         "recipe": runs[0]["recipe"],
         "provenance": runs[0]["provenance"],
     }
-    weights.save(ROOT / "retina_course" / "weights" / f"{name}.safetensors", model, card)
+    file = output / f"{name}.safetensors"
+    weights.save(file, model, card)
+    if file.stat().st_size < SHIPPED:
+        weights.save(ROOT / "retina_course" / "weights" / file.name, model, card)
 
 
 def read_runs(name: str, output: Path) -> list[dict]:
@@ -278,6 +285,13 @@ def binary_row(photographs: list[Photograph], maps: list[np.ndarray]) -> dict:
         "mean": {key: float(np.mean(v)) for key, v in columns.items()},
         "sd": {key: float(np.std(v, ddof=1)) for key, v in columns.items()},
     }
+
+
+def read_recipe(options: argparse.Namespace) -> Recipe:
+    """The course's recipe, with the network's learning rate, but for what the command names."""
+    given = {field.name: getattr(options, field.name) for field in fields(Recipe)}
+    named = {name: value for name, value in given.items() if value is not None}
+    return Recipe(**{"lr": learning_rate(options.model), **named})
 
 
 def recipe_row(recipe: Recipe, bfloat16: bool, device: torch.device) -> dict:

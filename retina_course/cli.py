@@ -102,9 +102,10 @@ def _train(add: Callable) -> None:
         parser.add_argument(
             f"--{field.name.replace('_', '-')}",
             type=field.type,
-            default=field.default,
+            default=None if field.name == "lr" else field.default,
             metavar="N",
-            help=f"{RECIPE_HELP[field.name]} (default: %(default)s)",
+            help=f"{RECIPE_HELP[field.name]} (default: "
+            + ("1e-2 below 0.3 M weights, 1e-3 above)" if field.name == "lr" else "%(default)s)"),
         )
     _device(parser)
 

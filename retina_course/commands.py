@@ -22,7 +22,7 @@ from retina_course.data import datasets
 from retina_course.images import read_image
 from retina_course.inference import segment, segment_all
 from retina_course.plotting import painted
-from retina_course.recipe import Recipe, train_vessels
+from retina_course.recipe import Recipe, learning_rate, train_vessels
 from retina_course.training import distributed
 from retina_course.weights import write_atomically
 
@@ -72,7 +72,10 @@ def segment_photographs(options: argparse.Namespace) -> int:
 
 def train(options: argparse.Namespace) -> int:
     """`train`: weights, their card and the history; the same command again continues the run."""
-    recipe = Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
+    given = {field.name: getattr(options, field.name) for field in fields(Recipe)}
+    if given["lr"] is None:
+        given["lr"] = learning_rate(options.model)
+    recipe = Recipe(**given)
     data = _open(options.data, "train")
     settings = {
         "model": options.model,

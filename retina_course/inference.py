@@ -61,7 +61,8 @@ def predict(
         that does not give logits `(N, C, H, W)`.
     """
     rgb = read_image(image)
-    multiple = getattr(model, "size_multiple", 1)
+    # SegNet takes any size, but tiles must begin where its pooling windows do.
+    multiple = getattr(model, "total_stride", getattr(model, "size_multiple", 1))
     tile, overlap = _tiling(rgb.shape[-2:], multiple, tile, overlap)
     if device is not None:
         model.to(device)

@@ -46,6 +46,7 @@ def train_vessels(
     photographs: Iterable[Photograph],
     recipe: Recipe = Recipe(),
     *,
+    options: dict | None = None,
     seed: int = 0,
     checkpoint: str | PathLike | None = None,
     device: torch.device | None = None,
@@ -58,6 +59,7 @@ def train_vessels(
 
     Parameters
     ----------
+    options : of the network, see `create_model`; e.g. `{"fold": 4}` for "unet_large".
     checkpoint, precision, fit_options : see `fit`.
     device : the GPU where there is one, by default.
 
@@ -68,7 +70,7 @@ def train_vessels(
     device = device or default_device()
     images, targets = stack_views(photographs, recipe.fov_diameter)
     seed_everything(seed)
-    model = create_model(name)
+    model = create_model(name, **(options or {}))
     set_head_bias(model, targets.mean().item())
     crops = RandomCrops(
         images.to(device),
@@ -86,7 +88,12 @@ def train_vessels(
         seed=seed,
         checkpoint=checkpoint,
         precision=precision,
-        settings={"model": name, **asdict(recipe), "precision": str(precision)},
+        settings={
+            "model": name,
+            **({"options": options} if options else {}),
+            **asdict(recipe),
+            "precision": str(precision),
+        },
         **fit_options,
     )
     return model.cpu(), history
@@ -127,8 +134,14 @@ def set_head_bias(model: nn.Module, share: float) -> None:
     The first prediction is then the share itself, everywhere, and the first steps need not learn
     it; from a large random head some seeds never leave a constant output.
     """
-    head = [module for module in model.modules() if isinstance(module, nn.Conv2d)][-1]
-    nn.init.constant_(head.bias, math.log(share / (1 - share)))
+    biases = [parameter for name, parameter in model.named_parameters() if name.endswith("bias")]
+    nn.init.constant_(biases[-1], math.log(share / (1 - share)))
+
+
+def learning_rate(name: str) -> float:
+    """The highest learning rate for the network `name`: 1e-2 below 0.3 M weights, 1e-3 above."""
+    weights = sum(parameter.numel() for parameter in create_model(name).parameters())
+    return 1e-2 if weights < 300_000 else 1e-3
 
 
 def _view(photograph: Photograph, fov_diameter: int) -> Tensor:
