@@ -7,8 +7,9 @@
 `train` runs one seed and can be killed at any time: started again, it continues. A finished seed
 is not run again. `validate` looks at the training children only: it trains on two of the four,
 scores the other two, and the other way round. `collect` writes retina_course/results/ and,
-where they are small, the weights of seed 0, whatever the seeds scored. Variants are runs by another recipe, tried later:
-they are stored beside the row, so that a reader sees what was tried, and never take its place.
+where they are small, the weights of seed 0, whatever the seeds scored. Variants are runs by
+another recipe, tried later: they are stored beside the row, so that a reader sees what was tried,
+and never take its place.
 The data folder is RETINA_COURSE_DATA.
 
 The protocol: the first 8 images train, the last 20 test, truth by the first observer; pixels
