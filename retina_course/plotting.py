@@ -7,6 +7,7 @@ global state (pyplot) is not touched.
 
 import io
 from collections.abc import Sequence
+from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -84,6 +85,33 @@ def curves(history: History) -> Figure:
             panels[1].plot(at, values, line, color=colour, marker="o", markersize=4, label=name)
         _label(panels[1], "step", "validation")
         panels[1].legend()
+    return figure
+
+
+def run_curves(result: dict) -> Figure:
+    """The training loss of a stored result (`results.read`), one line a seed."""
+    figure, (axes,) = _figure(1, width=6)
+    for run, (colour, line) in zip(result["runs"], cycle(STYLES), strict=False):
+        steps, losses = zip(*run["loss"], strict=True)
+        axes.plot(steps, losses, line, color=colour, label=f"seed {run['seed']}")
+    _label(axes, "step", "training loss")
+    axes.legend()
+    return figure
+
+
+def per_image(result: dict) -> Figure:
+    """F1 of each test photograph of a stored result, sorted by the first seed, one mark a seed."""
+    runs = [{row["name"]: row["f1"] for row in run["flips"]["per_image"]} for run in result["runs"]]
+    names = sorted(runs[0], key=runs[0].get)
+    figure, (axes,) = _figure(1, width=7)
+    for i, (run, found) in enumerate(zip(result["runs"], runs, strict=True)):
+        values = [found[name] for name in names]
+        colour, _ = STYLES[i % len(STYLES)]
+        marker = "osD^"[i % 4]
+        axes.plot(values, marker, color=colour, markersize=5, label=f"seed {run['seed']}")
+    _label(axes, "test photograph", "F1 inside the field of view")
+    axes.set_xticks(range(len(names)), [n.removeprefix("Image_") for n in names], rotation=90)
+    axes.legend()
     return figure
 
 

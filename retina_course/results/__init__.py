@@ -3,6 +3,7 @@
 import html
 import json
 import math
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,32 @@ if TYPE_CHECKING:
     from IPython.display import Image
 
 _FOLDER = files(__package__)
+SCORES = (
+    "auc",
+    "average_precision",
+    "f1",
+    "f1_at_half",
+    "mcc",
+    "accuracy",
+    "sensitivity",
+    "specificity",
+    "iou",
+    "cldice",
+)
+COMPARISON = (
+    "Prediction",
+    "AUC",
+    "F1",
+    "sd of F1",
+    "Parameters",
+    "MACs",
+    "at H x W",
+    "FOV, pixels",
+    "Steps",
+    "Seeds",
+    "Training, s",
+    "Device",
+)
 
 
 def read(name: str) -> dict:
@@ -34,37 +61,21 @@ def picture(name: str) -> "Image":
     return Image(data=_file(name).read_bytes())
 
 
-class Comparison:
-    """The running comparison on CHASE_DB1: one row per network, and the two rows for free.
+class Table:
+    """Rows of text under a head: HTML in a notebook and in the book, aligned text elsewhere."""
 
-    `rows` holds dictionaries; a score is the mean over the seeds of the pooled score, with flip
-    averaging, and `sd` (of the F1) its standard deviation.
-    """
-
-    COLUMNS = {
-        "name": "Prediction",
-        "auc": "AUC",
-        "f1": "F1",
-        "sd": "sd of F1",
-        "parameters": "Parameters",
-        "macs": "MACs",
-        "size": "at H x W",
-        "seconds": "Training, s",
-        "steps": "Steps",
-        "seeds": "Seeds",
-        "device": "Device",
-    }
-
-    def __init__(self, rows: list[dict]):
-        self.rows = rows
+    def __init__(self, head: Sequence[str], rows: Sequence[Sequence[str]]):
+        self.head, self.rows = list(head), [list(row) for row in rows]
 
     def __str__(self) -> str:
-        lines = [[self._text(key, row.get(key)) for key in self.COLUMNS] for row in self.rows]
-        table = [list(self.COLUMNS.values()), *lines]
+        table = [self.head, *self.rows]
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         return "\n".join(
-            "  ".join(cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in enumerate(zipped))
-            for zipped in (list(zip(line, widths, strict=True)) for line in table)
+            "  ".join(
+                cell.rjust(width) if i else cell.ljust(width)
+                for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+            )
+            for line in table
         )
 
     __repr__ = __str__  # what a notebook stores beside the HTML
@@ -77,57 +88,121 @@ class Comparison:
                 for side, cell in zip(sides, cells, strict=True)
             )
 
-        head = f"<thead><tr>{line('th', list(self.COLUMNS.values()))}</tr></thead>"
-        body = "".join(
-            f"<tr>{line('td', [self._text(key, row.get(key)) for key in self.COLUMNS])}</tr>"
-            for row in self.rows
+        body = "".join(f"<tr>{line('td', row)}</tr>" for row in self.rows)
+        return (
+            f"<table><thead><tr>{line('th', self.head)}</tr></thead><tbody>{body}</tbody></table>"
         )
-        return f"<table>{head}<tbody>{body}</tbody></table>"
-
-    @staticmethod
-    def _text(key: str, value: object) -> str:
-        if value is None:
-            return ""
-        if key in ("auc", "f1", "sd"):
-            return f"{value:.4f}"
-        if key == "macs":
-            unit, divisor = ("G", 1e9) if value >= 1e9 else ("M", 1e6)
-            return f"{value / divisor:.3g} {unit}"
-        if key == "seconds":
-            return f"{value:,.0f}"
-        return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def comparison() -> Comparison:
-    """All networks measured on CHASE_DB1, best AUC first, then second observer and empty map."""
+def facts(result: dict) -> Table:
+    """What a stored run on photographs is: protocol, data, network, recipe, machine, seeds."""
+    recipe, origin = result["recipe"], result["provenance"]
+    data, network, runs = result["dataset"], result["model"], result["runs"]
+    options = {k: v for k, v in network["options"].items() if k != "num_classes"}
+    height, width = network["training_size"][2:]
+    rows = result["protocol"] | {
+        "data": data["name"],
+        "training images": len(data["train"]),
+        "test images": len(data["test"]),
+        "SHA-256 of all": data["digest"][:16],
+        "options": ", ".join(f"{k}={v}" for k, v in options.items()) or "none",
+        "parameters": network["parameters"],
+        "MACs": f"{_macs(network['macs'])} at {height} x {width}",
+        "steps": recipe["steps"],
+        "batch": f"{recipe['batch_size']} crops of side {recipe['crop']}",
+        "scale": f"field of view of {recipe['fov_diameter']} pixels",
+        "loss": recipe["loss"],
+        "optimizer": recipe["optimizer"],
+        "learning rate": recipe["lr"],
+        "precision": recipe["precision"],
+        "device": f"{origin['device']}, {origin['threads']} thread(s)",
+        "torch": origin["torch"],
+        "seeds": ", ".join(str(run["seed"]) for run in runs),
+        "minutes a seed": ", ".join(f"{run['seconds'] / 60:.0f}" for run in runs),
+        "commit": origin["commit"][:10],
+        "date": origin["date"],
+    }
+    return Table(
+        ["What", "Value"], [[name.replace("_", " "), _text(v)] for name, v in rows.items()]
+    )
+
+
+def scores(result: dict) -> Table:
+    """The scores of a stored run, pooled over all test pixels inside the field of view.
+
+    Mean and standard deviation over the seeds, where there are several; clDice is the mean over
+    images. "4 flips": probabilities averaged over the image and its three mirror images. `f1` uses
+    the threshold from the training images, `f1_at_half` 0.5.
+    """
+
+    def network(row: str, score: str) -> str:
+        value = result["summary"][row][score]
+        return f"{value['mean']:.4f}" + ("" if value["sd"] is None else f" ± {value['sd']:.4f}")
+
+    def without(row: str, score: str) -> str:
+        values = {"cldice": result[row]["mean"]["cldice"]} | result[row]["pooled"]
+        return f"{values[score]:.4f}" if score in values else "-"
+
+    return Table(
+        ["Score", "4 flips", "no flips", "second observer", "empty prediction"],
+        [
+            [
+                score,
+                network("flips", score),
+                network("no_flips", score),
+                without("second_observer", score),
+                without("empty", score),
+            ]
+            for score in SCORES
+        ],
+    )
+
+
+def comparison() -> Table:
+    """All networks measured on CHASE_DB1, best AUC first, then second observer and empty map.
+
+    A score is the mean over the seeds of the pooled score, with flip averaging.
+    """
     results = [
         json.loads(file.read_text(encoding="utf-8"))
         for file in sorted(_FOLDER.iterdir(), key=lambda f: f.name)
         if file.name.endswith("_chase_db1.json")
     ]
-    rows = sorted((_row(result) for result in results), key=lambda row: -row["auc"])
+    rows = [_row(r) for r in sorted(results, key=lambda r: -r["summary"]["flips"]["auc"]["mean"])]
     for name, key in (("second observer", "second_observer"), ("empty prediction", "empty")):
-        if results:
-            rows.append({"name": name, "f1": results[0][key]["pooled"]["f1"]})
-    return Comparison(rows)
+        f1 = results[0][key]["pooled"]["f1"]
+        rows.append([name, "", f"{f1:.4f}", *[""] * (len(COMPARISON) - 3)])
+    return Table(COMPARISON, rows)
 
 
-def _row(result: dict) -> dict:
-    runs, summary = result["runs"], result["summary"]["flips"]
-    height, width = result["model"]["training_size"][2:]
-    return {
-        "name": result["model"]["name"],
-        "parameters": result["model"]["parameters"],
-        "macs": result["model"]["macs"],
-        "size": f"{height} x {width}",
-        "seconds": math.fsum(run["seconds"] for run in runs) / len(runs),
-        "device": result["provenance"]["device"],
-        "steps": result["recipe"]["steps"],
-        "seeds": len(runs),
-        "auc": summary["auc"]["mean"],
-        "f1": summary["f1"]["mean"],
-        "sd": summary["f1"]["sd"],
-    }
+def _row(result: dict) -> list[str]:
+    network, recipe, runs = result["model"], result["recipe"], result["runs"]
+    summary = result["summary"]["flips"]
+    sd = summary["f1"]["sd"]
+    height, width = network["training_size"][2:]
+    return [
+        network["name"],
+        f"{summary['auc']['mean']:.4f}",
+        f"{summary['f1']['mean']:.4f}",
+        "" if sd is None else f"{sd:.4f}",
+        _text(network["parameters"]),
+        _macs(network["macs"]),
+        f"{height} x {width}",
+        _text(recipe["fov_diameter"]),
+        _text(recipe["steps"]),
+        _text(len(runs)),
+        f"{math.fsum(run['seconds'] for run in runs) / len(runs):,.0f}",
+        result["provenance"]["device"],
+    ]
+
+
+def _text(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _macs(value: int) -> str:
+    unit, divisor = ("G", 1e9) if value >= 1e9 else ("M", 1e6)
+    return f"{value / divisor:.3g} {unit}"
 
 
 def _file(name: str):

@@ -1,0 +1,96 @@
+"""The stored results, and the tables that chapters make of them."""
+
+import copy
+import json
+import re
+
+import pytest
+
+from retina_course import plotting, results
+from retina_course.results import Table
+
+NAMES = sorted(
+    file.name.removesuffix(".json")
+    for file in results._FOLDER.iterdir()
+    if file.name.endswith("_chase_db1.json")
+)
+
+
+@pytest.fixture
+def result():
+    return results.read("unet_small_chase_db1")
+
+
+def test_unknown_results_are_answered_with_the_known_ones():
+    with pytest.raises(ValueError, match="unet_small_chase_db1"):
+        results.read("unet_tiny_chase_db1")
+    with pytest.raises(ValueError, match="errors.jpg"):
+        results.picture("nothing.jpg")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_summaries_are_those_of_the_stored_runs(name):
+    result = results.read(name)
+    for row in ("flips", "no_flips"):
+        for score in ("auc", "f1", "sensitivity"):
+            values = [run[row]["pooled"][score] for run in result["runs"]]
+            mean = result["summary"][row][score]["mean"]
+            assert mean == pytest.approx(sum(values) / len(values))
+    assert result["protocol"] == results.read(NAMES[0])["protocol"]
+    assert result["dataset"] == results.read(NAMES[0])["dataset"]
+    for key in ("commit", "device", "torch", "date"):
+        assert result["provenance"][key]
+
+
+def test_scores_show_mean_and_spread_and_the_two_rows_for_free(result):
+    table = results.scores(result)
+    rows = {row[0]: row[1:] for row in table.rows}
+    auc = result["summary"]["flips"]["auc"]
+    assert rows["auc"] == [
+        f"{auc['mean']:.4f} ± {auc['sd']:.4f}",
+        *rows["auc"][1:2],
+        "-",
+        "-",
+    ]
+    assert rows["f1"][2] == f"{result['second_observer']['pooled']['f1']:.4f}"
+    assert rows["f1"][3] == "0.0000"
+    one = copy.deepcopy(result)
+    for score in one["summary"]["flips"].values():
+        score["sd"] = None
+    assert re.fullmatch(r"0\.\d{4}", results.scores(one).rows[0][1])
+
+
+def test_facts_name_protocol_recipe_and_machine(result):
+    rows = dict(results.facts(result).rows)
+    assert rows["steps"] == f"{result['recipe']['steps']:,}"
+    assert rows["training images"] == "8" and rows["test images"] == "20"
+    assert rows["device"].startswith(result["provenance"]["device"])
+
+
+def test_comparison_has_one_row_a_network_sorted_by_auc():
+    table = results.comparison()
+    networks = table.rows[:-2]
+    assert len(networks) == len(NAMES)
+    aucs = [float(row[1]) for row in networks]
+    assert aucs == sorted(aucs, reverse=True)
+    assert [row[0] for row in table.rows[-2:]] == ["second observer", "empty prediction"]
+
+
+def test_a_table_aligns_its_text_and_escapes_its_html():
+    table = Table(["name", "n"], [["a<b", "1"], ["c", "1,000"]])
+    assert str(table).splitlines() == ["name      n", "a<b       1", "c     1,000"]
+    assert "a&lt;b" in table._repr_html_() and "a<b" not in table._repr_html_()
+
+
+def test_stored_numbers_are_json_without_nan():
+    for file in results._FOLDER.iterdir():
+        if file.name.endswith(".json"):
+            json.loads(file.read_text(encoding="utf-8"), parse_constant=pytest.fail)
+
+
+def test_figures_of_a_stored_run_show_every_seed_and_photograph(result):
+    curves = plotting.run_curves(result).axes[0]
+    assert len(curves.lines) == len(result["runs"])
+    dots = plotting.per_image(result).axes[0]
+    assert [len(line.get_xdata()) for line in dots.lines] == [20] * len(result["runs"])
+    assert list(dots.lines[0].get_ydata()) == sorted(dots.lines[0].get_ydata())
