@@ -29,10 +29,10 @@ __all__ = [
 
 
 def _unet_large(in_channels: int = 3, num_classes: int = 1, fold: int = 1) -> nn.Module:
-    if fold == 1:
-        return UNetLarge(in_channels, num_classes)
     check_channels(in_channels, num_classes)
     check_fold(fold)
+    if fold == 1:
+        return UNetLarge(in_channels, num_classes)
     return Folded(UNetLarge(in_channels * fold**2, num_classes * fold**2), fold)
 
 
