@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from retina_course import create_model
+from retina_course import create_model, list_models
 from retina_course.data.datasets import Photograph
-from retina_course.recipe import Recipe, set_head_bias, stack_views, train_vessels
+from retina_course.recipe import Recipe, learning_rate, set_head_bias, stack_views, train_vessels
 
 
 def photograph(size=(100, 90), diameter=80, name="a"):
@@ -40,10 +40,25 @@ def test_training_views_are_the_views_that_segment_predicts_on():
     torch.testing.assert_close(images[0], expected)
 
 
-def test_the_first_prediction_is_the_share_of_vessels():
-    model = create_model("unet_small")
+@pytest.mark.parametrize("name", list_models())
+def test_the_first_prediction_is_the_share_of_vessels(name):
+    torch.manual_seed(0)
+    model, x = create_model(name), torch.rand(2, 3, 64, 64)
     set_head_bias(model, 0.1)
-    assert model.conv.bias.item() == pytest.approx(math.log(0.1 / 0.9))
+    assert model(x).mean().item() == pytest.approx(math.log(0.1 / 0.9), abs=0.6)
+
+
+def test_larger_networks_learn_at_a_lower_rate():
+    assert learning_rate("unet_small") == learning_rate("unet_large") == 1e-2
+    assert learning_rate("linknet") == learning_rate("segnet") == 1e-3
+
+
+def test_a_network_is_built_with_its_options():
+    recipe = Recipe(steps=1, crop=64, fov_diameter=80)
+    model, _ = train_vessels(
+        "unet_large", [photograph()], recipe, options={"fold": 4}, progress=False
+    )
+    assert model.fold == 4
 
 
 def test_a_short_run_finds_the_vessel():
