@@ -6,11 +6,10 @@
 
 `train` runs one seed and can be killed at any time: started again, it continues. A finished seed
 is not run again. `validate` looks at the training children only: it trains on two of the four,
-scores the other two, and the other way round. `collect` writes retina_course/results/ and,
-where they are small, the weights of seed 0, whatever the seeds scored. Variants are runs by
-another recipe, tried later: they are stored beside the row, so that a reader sees what was tried,
-and never take its place.
-The data folder is RETINA_COURSE_DATA.
+scores the other two, and the other way round. `collect` writes retina_course/results/, a picture
+of errors, and, where they are small, the weights of seed 0, whatever the seeds scored. Variants are
+runs by another recipe, tried later: they are stored beside the row, so that a reader sees what was
+tried, and never take its place. The data folder is RETINA_COURSE_DATA.
 
 The protocol: the first 8 images train, the last 20 test, truth by the first observer; pixels
 inside the field of view only, at native size; the threshold maximises the pooled F1 of the
@@ -24,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from pictures import errors
 from provenance import ROOT, provenance, write_json
 
 from retina_course import metrics, shapes, weights
@@ -193,6 +193,7 @@ def collect(name: str, output: Path, variants: list[Path]) -> None:
         "empty": empty(photographs),
     }
     write_json(ROOT / "retina_course" / "results" / f"{name}_chase_db1.json", result)
+    errors(model, card, runs[0]["flips"], photographs)
     pooled = runs[0]["flips"]["pooled"]
     card |= {
         "training_data": "CHASE_DB1, first 8 images (4 children, one camera), CC BY 4.0, "

@@ -16,8 +16,9 @@ from provenance import ROOT, provenance, write_json
 from scipy import ndimage
 from skimage import data as skimage_data
 from skimage.morphology import skeletonize
+from torch import nn
 
-from retina_course import inference, metrics, plotting, results, weights
+from retina_course import inference, metrics, plotting, weights
 from retina_course.data.datasets import ChaseDB1, Photograph
 
 RESULTS = ROOT / "retina_course" / "results"
@@ -30,7 +31,6 @@ def main() -> None:
     observers(next(photo for photo in photographs if photo.name == "Image_01R"))
     field_of_view(photographs[0])
     detail(next(photo for photo in photographs if photo.name == "Image_02L"))
-    errors("unet_small", photographs)
     other_camera("unet_small")
 
 
@@ -179,10 +179,11 @@ def detail(photo: Photograph) -> None:
     save(panels([part, *channels], titles, rows=2), RESULTS / "chase_db1_detail.jpg")
 
 
-def errors(name: str, photographs: list[Photograph]) -> None:
-    """Photograph, probability and errors of the best, the median and the worst test image."""
-    model, card = weights.load(name)
-    run = results.read(f"{name}_chase_db1")["runs"][0]["flips"]
+def errors(model: nn.Module, card: dict, run: dict, photographs: list[Photograph]) -> None:
+    """Photograph, probability and errors of the best, the median and the worst test image.
+
+    `run` is the stored row with flips, of the same weights; `chase_db1.py collect` calls this.
+    """
     order = sorted(run["per_image"], key=lambda row: -row["f1"])
     chosen = {"best": order[0], "median": order[len(order) // 2], "worst": order[-1]}
     by_name = {photo.name: photo for photo in photographs}
@@ -207,7 +208,7 @@ def errors(name: str, photographs: list[Photograph]) -> None:
         handles=legend, loc="lower center", bbox_to_anchor=(0.5, 0.02), ncols=3, frameon=False
     )
     figure.text(0.99, 0.01, CREDIT.replace("graph:", "graphs:"), ha="right", fontsize=8)
-    save(figure, RESULTS / f"{name}_chase_db1_errors.jpg")
+    save(figure, RESULTS / f"{card['model']}_chase_db1_errors.jpg")
 
 
 def other_camera(name: str) -> None:
