@@ -21,28 +21,27 @@ if keras.backend.backend() != "torch":
     pytest.skip("Keras was imported with another backend", allow_module_level=True)
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 port = importlib.import_module("keras_port")
+# Keras converts tensors in a way that numpy 2 is about to drop.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
-MOVED = "{:.0e}".format
+TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 
 
 @pytest.fixture(scope="module", params=["float32", "float64"])
 def both(request):
     """The listing's network with random weights, biases and statistics, and its port."""
-    keras.config.set_floatx(request.param)
+    port.compute_in(request.param)
     keras.utils.set_random_seed(0)
     model = port.listing()
     port.disturb(model, seed=1)
     yield model, port.ported(model), port.images(request.param), request.param
-    keras.config.set_floatx("float32")
+    port.compute_in("float32")
 
 
 @pytest.fixture(scope="module")
 def full_size():
     keras.utils.set_random_seed(0)
     return port.listing(size=(512, 512))
-
-
-TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 
 
 def test_keras_lists_the_documented_rows(full_size):
@@ -119,11 +118,10 @@ def test_every_layer_is_equal(both):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("both", ["float32"], indirect=True)
 @pytest.mark.parametrize("wrong", ["rows and columns", "mirrored", "eps"])
 def test_a_wrong_port_is_seen(both, wrong):
     model, network, x, dtype = both
-    if dtype == "float64":
-        return
     other = port.ported(model)
     for module in other.modules():
         if wrong == "eps" and isinstance(module, torch.nn.BatchNorm2d):
@@ -135,25 +133,24 @@ def test_a_wrong_port_is_seen(both, wrong):
     assert (other(x) - network(x)).abs().max() > 100 * TOLERANCE[dtype]
 
 
+@pytest.mark.parametrize("both", ["float64"], indirect=True)  # float32 rounds: a ReLU may differ
 def test_one_training_step_is_equal(both):
     """Weights, running means, and running variances but for one factor.
 
     Keras 3 averages the biased batch variance, torch the unbiased one: n / (n - 1) times as much,
     with n values a channel. (This test comes last: it moves the weights of `both`.)
     """
-    model, network, x, dtype = both
-    if dtype == "float32":
-        return  # rounding before a ReLU changes single gradients
+    model, network, x, _ = both
     y = torch.randint(2, (len(x), *x.shape[2:]), generator=torch.Generator().manual_seed(2))
     step = port.training_step(model, network, x, y)
-    assert step["loss_difference"] < 1e-6  # Keras clips probabilities at 1e-7
+    assert step["loss_difference"] < 1e-12
     norms = [row for row in step["layers"] if "values" in row]
     assert len(step["layers"]) == 41 and len(norms) == 18
     for row in step["layers"]:
         assert row["moved"] > 1e-6, row
-        assert row["difference"] < 1e-4 * row["moved"] and row["bias_difference"] < 1e-8, row
+        assert row["difference"] < 1e-8 * row["moved"] and row["bias_difference"] < 1e-12, row
     for row in norms:
         n = row["values"]
-        assert row["mean_difference"] < 1e-10, row
+        assert row["mean_difference"] < 1e-12, row
         assert row["variance_ratio"] == pytest.approx([n / (n - 1)] * 2, rel=1e-6), row
     assert {row["values"] for row in norms} == {2 * 32 * 48 // 4**level for level in range(5)}
