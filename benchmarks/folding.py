@@ -22,14 +22,15 @@ from torch import Tensor, nn
 from retina_course import metrics
 from retina_course.data.augment import RandomCrops
 from retina_course.data.synthetic import made_classes
+from retina_course.losses import DiceCELoss
 from retina_course.models import create_model, fold
 from retina_course.training import default_device, fit, seed_everything
 
 CLASSES = ("background", "vessel", "disc", "lesion")
 ARMS = ("unfolded", "not_unfolded")
-LOSSES = {"cross_entropy": F.cross_entropy}
-FOLDS, SEEDS = (4,), (0, 1, 2)
-SIZE, STEPS, BATCH, LR = 128, 600, 4, 1e-2
+LOSSES = {"cross_entropy": F.cross_entropy, "cross_entropy_dice": DiceCELoss()}
+FOLDS, SEEDS = (4, 8), (0, 1, 2)
+SIZE, STEPS, BATCH, LR = 128, 1200, 4, 1e-2
 TRAINING, UNSEEN = (32, 0), (16, 1000)  # number of images, seed of made_classes
 RUNS = ROOT / "runs" / "folding"
 

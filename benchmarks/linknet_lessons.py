@@ -26,7 +26,7 @@ from retina_course.models.linknet import DecoderBlock, LinkNet
 from retina_course.recipe import set_head_bias
 from retina_course.training import Train, batch_generator, default_device, fit, seed_everything
 
-SEEDS, STEPS, BATCH, CROP, SIZE = (0, 1, 2), 120, 4, 128, 384
+SEEDS, STEPS, BATCH, CROP, SIZE = (0, 1, 2), 400, 4, 128, 384
 TRAINING, TEST = 16, 8  # eyes
 PRECISION = torch.bfloat16  # on every device: half the time on a CPU that has it
 COURSE, DOCUMENTED = "AdamW 1e-3, cosine; BCE + Dice", "Adam 1e-4; Dice + IoU"
