@@ -327,7 +327,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--compile-budget", type=float, default=120, help="seconds in all")
-    parser.add_argument("--quick", action="store_true", help="images of 32 pixels: a trial")
+    parser.add_argument("--quick", action="store_true", help="images of 64 pixels: a trial")
     path = ROOT / "retina_course" / "results" / "speed.json"
     parser.add_argument("--output", type=Path, default=path)
     options = parser.parse_args()
@@ -365,7 +365,7 @@ def main() -> None:
             for topic, networks in topics.items():
                 sizes = SIZES[device].get(topic, SIZES[device]["other"])
                 for task, (n, side) in zip(("forward", "training step"), sizes, strict=True):
-                    side = 32 if options.quick else side
+                    side = 64 if options.quick else side
                     x = torch.rand(n, 3, side, side, device=device)
                     done = case(topic, task, networks, x, dtype, budget, options.rounds)
                     content["cases"].append(done)

@@ -94,3 +94,27 @@ def test_figures_of_a_stored_run_show_every_seed_and_photograph(result):
     dots = plotting.per_image(result).axes[0]
     assert [len(line.get_xdata()) for line in dots.lines] == [20] * len(result["runs"])
     assert list(dots.lines[0].get_ydata()) == sorted(dots.lines[0].get_ydata())
+
+
+@pytest.mark.parametrize("topic", ["retina_unet", "linknet", "encoder"])
+def test_speed_has_every_network_and_format_and_its_medians(topic):
+    cases = [
+        case
+        for case in results.read("speed")["cases"]
+        if (case["topic"], case["device"]) == (topic, "cpu")
+    ]
+    table = results.speed(topic)
+    for column, case in enumerate(cases, start=2):
+        rows = {(row[0], row[1]): row[column] for row in table.rows if row[column] != "-"}
+        assert len(rows) == len(case["contenders"])
+        for one in case["contenders"]:
+            text = rows[f"{one['name']} ({one['owner']})", one["format"]]
+            assert float(text.split(" (")[0].replace(",", "")) == pytest.approx(
+                one["ms"][1], abs=0.06
+            )
+            assert ("(" in text) == (one["owner"] != "ours" and "ours_to_this" in one)
+
+
+def test_speed_that_was_not_measured_is_answered_with_what_was():
+    with pytest.raises(ValueError, match="encoder on cpu.*retina_unet on cpu"):
+        results.speed("unet_small")

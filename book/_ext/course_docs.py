@@ -3,6 +3,7 @@
 import re
 import shutil
 from importlib.metadata import distribution
+from itertools import pairwise
 from pathlib import Path
 
 # The component that pages load, assistive MathML for screen readers, and the TeX packages that
@@ -36,7 +37,7 @@ def sections_to_fields(app, what, name, obj, options, lines):
     """
     result = []
     field = None
-    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+    for line, following in pairwise([*lines, ""]):
         if line in FIELDS and re.fullmatch("-{3,}", following):
             field, first = FIELDS[line], True
             result.append("")

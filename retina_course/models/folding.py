@@ -1,7 +1,8 @@
 """Folding: a picture of few channels into a smaller one of many, and back.
 
 Also called space-to-depth and depth-to-space, pixel-unshuffle and pixel-shuffle
-(arXiv 1609.05158, Eq. 4). A small device then reads all of the picture at its first layer.
+(arXiv 1609.05158; its Eq. 4 numbers the channels in another order). A small device then reads all
+of the picture at its first layer.
 """
 
 import torch.nn.functional as F

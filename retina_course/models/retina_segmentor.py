@@ -1,8 +1,8 @@
 """RetinaSegmentor: a small U-Net of residual blocks.
 
-Only a description in prose exists, and it contradicts itself; this is the reading in which every
-sentence but one is true of some side of a layer. U-Net: arXiv 1505.04597, residual blocks: arXiv
-1512.03385.
+Only a description in prose exists, and it contradicts itself; this is one of the readings in which
+every claim about channels but one is true of some side of a layer; chapter 12 gives the reasons.
+U-Net: arXiv 1505.04597, residual blocks: arXiv 1512.03385.
 """
 
 import torch

@@ -175,6 +175,43 @@ def comparison() -> Table:
     return Table(COMPARISON, rows)
 
 
+def speed(topic: str, device: str = "cpu") -> Table:
+    """Milliseconds of `benchmarks/speed.py`: a row for each network and format, medians.
+
+    For a peer, the number in brackets is the median, over the rounds, of our time divided by the
+    peer's in the same format: below 1, ours is faster.
+
+    Parameters
+    ----------
+    topic : "retina_unet", "linknet" or "encoder"
+    device : "cpu", or "cuda" where the stored run had one
+
+    Raises
+    ------
+    ValueError : nothing was measured for this topic and device.
+    """
+    measured = read("speed")["cases"]
+    cases = [case for case in measured if (case["topic"], case["device"]) == (topic, device)]
+    if not cases:
+        known = sorted({f"{case['topic']} on {case['device']}" for case in measured})
+        raise ValueError(f"No speed of {topic!r} on {device!r}. Available: {', '.join(known)}.")
+    cells: dict[tuple[str, str], dict[int, str]] = {}
+    for column, case in enumerate(cases):
+        for one in case["contenders"]:
+            ratio = f" ({one['ours_to_this'][1]:.2f})" if "ours_to_this" in one else ""
+            row = cells.setdefault((f"{one['name']} ({one['owner']})", one["format"]), {})
+            row[column] = f"{one['ms'][1]:,.1f}{ratio}"
+    head = [f"{c['task']}, {c['precision']}, {_text_of_shape(c['input'])}" for c in cases]
+    return Table(
+        ["Network", "Format", *head],
+        [[*key, *(row.get(i, "-") for i in range(len(cases)))] for key, row in cells.items()],
+    )
+
+
+def _text_of_shape(shape: list[int]) -> str:
+    return " x ".join(map(str, shape))
+
+
 def _row(result: dict) -> list[str]:
     network, recipe, runs = result["model"], result["recipe"], result["runs"]
     summary = result["summary"]["flips"]
