@@ -39,7 +39,7 @@ from retina_course.models import LinkNet, RetinaUNet
 from retina_course.models.resnet import ResNetEncoder
 
 # Largest deviation from the plain float32 network, as a share of the largest output.
-TOLERANCE = {"cpu float32": 1e-4, "cuda float32": 1e-2, "cpu bfloat16": 0.1, "cuda bfloat16": 0.1}
+TOLERANCE = {"cpu float32": 1e-4, "cuda float32": 1e-2, "cpu bfloat16": 0.2, "cuda bfloat16": 0.2}
 SIZES = {
     "cpu": {"retina_unet": ((1, 128), (2, 64)), "other": ((1, 256), (2, 128))},
     "cuda": {"retina_unet": ((4, 512), (4, 256)), "other": ((4, 512), (4, 256))},
