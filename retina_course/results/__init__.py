@@ -199,17 +199,14 @@ def speed(topic: str, device: str = "cpu") -> Table:
     for column, case in enumerate(cases):
         for one in case["contenders"]:
             ratio = f" ({one['ours_to_this'][1]:.2f})" if "ours_to_this" in one else ""
-            row = cells.setdefault((f"{one['name']} ({one['owner']})", one["format"]), {})
-            row[column] = f"{one['ms'][1]:,.1f}{ratio}"
-    head = [f"{c['task']}, {c['precision']}, {_text_of_shape(c['input'])}" for c in cases]
+            network = one["name"] if one["owner"] == "ours" else f"{one['owner']} {one['name']}"
+            row = cells.setdefault((network, one["format"]), {})
+            row[column] = f"{one['ms'][1]:.3g}{ratio}"
+    head = [f"{c['task']}, {c['precision']}, {' x '.join(map(str, c['input']))}" for c in cases]
     return Table(
         ["Network", "Format", *head],
         [[*key, *(row.get(i, "-") for i in range(len(cases)))] for key, row in cells.items()],
     )
-
-
-def _text_of_shape(shape: list[int]) -> str:
-    return " x ".join(map(str, shape))
 
 
 def _row(result: dict) -> list[str]:
