@@ -2,10 +2,13 @@
 
 Every function takes NumPy arrays of one size per image: probabilities `(H, W)` in [0, 1], target
 and field of view (FOV) `(H, W)` bool. The threshold comes from training images
-(`best_threshold`) and is used unchanged on test images.
+(`best_threshold`) and is used unchanged on test images. How far a score, or the difference of two
+networks, would vary with other test images: `bootstrap` and `paired_difference`.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from skimage.morphology import skeletonize
@@ -77,33 +80,86 @@ def scores(probabilities: Array, target: Array, threshold: float) -> dict[str, f
     (Matthews), accuracy, sensitivity, specificity and iou take vessel as
     `probability >= threshold`. A score that is 0/0 is NaN (no vessel, or nothing but vessels),
     except f1 and iou, 1 where target and prediction are both empty, and mcc, 0 as in scikit-learn.
+
+    Raises
+    ------
+    ValueError : different shapes, no pixel, or a target that is not binary.
     """
-    p, t = np.asarray(probabilities), np.asarray(target, dtype=bool)
+    p, t = np.asarray(probabilities), _binary(target, "target")
+    if p.shape != t.shape:
+        raise ValueError(f"Expected as many probabilities as targets, got {p.shape} and {t.shape}.")
     both = t.any() and not t.all()
     return {
         "auc": float(sk.roc_auc_score(t, p)) if both else float("nan"),
         "average_precision": float(sk.average_precision_score(t, p)) if both else float("nan"),
-        **binary_scores(p >= threshold, t),
+        **binary_scores(p >= float(threshold), t),
     }
 
 
 def binary_scores(prediction: Array, target: Array) -> dict[str, float]:
     """The scores of a binary map (another observer's, say): `scores` without the two areas."""
-    prediction, target = np.asarray(prediction, dtype=bool), np.asarray(target, dtype=bool)
-    tp = int((prediction & target).sum())
-    fp = int(prediction.sum()) - tp
-    fn = int(target.sum()) - tp
-    tn = target.size - tp - fp - fn
-    # Four weighted pixels stand for millions: scikit-learn then needs no pass over them.
-    table = {"y_true": [1, 0, 1, 0], "y_pred": [1, 1, 0, 0], "sample_weight": [tp, fp, fn, tn]}
-    nan = float("nan")
+    return confusion_scores(confusion(prediction, target))
+
+
+def confusion(prediction: Array, target: Array) -> Array:
+    """Numbers of true and false positive, false and true negative pixels, int64 `(4,)`.
+
+    In this order. Those of several images may be added, to be pooled.
+
+    Parameters
+    ----------
+    prediction, target : of one shape, bool or 0 and 1.
+
+    Raises
+    ------
+    ValueError : different shapes, or other values (probabilities need a threshold first).
+    """
+    prediction, target = _binary(prediction, "prediction"), _binary(target, "target")
+    if prediction.shape != target.shape:
+        raise ValueError(
+            f"Prediction {prediction.shape} and target {target.shape} must have one shape."
+        )
+    tp = np.count_nonzero(prediction & target)
+    fp, fn = np.count_nonzero(prediction) - tp, np.count_nonzero(target) - tp
+    return np.array([tp, fp, fn, target.size - tp - fp - fn], dtype=np.int64)
+
+
+def confusion_curve(probabilities: Array, target: Array, thresholds: Sequence[float]) -> Array:
+    """`confusion` at each threshold, int64 `(len(thresholds), 4)`, in one pass over the pixels.
+
+    Vessel is `probability >= threshold`, as in `scores`; both are compared in float32. The rates
+    TP / (TP + FN) against FP / (FP + TN) are the ROC curve.
+    """
+    p, t = np.asarray(probabilities, dtype=np.float32).ravel(), _binary(target, "target").ravel()
+    if p.shape != t.shape:
+        raise ValueError(f"Expected as many probabilities as targets, got {p.size} and {t.size}.")
+    at = np.asarray(thresholds, dtype=np.float32)
+    fn, tn = (np.searchsorted(np.sort(p[side]), at, side="left") for side in (t, ~t))
+    positive = int(t.sum())
+    return np.stack([positive - fn, t.size - positive - tn, fn, tn], axis=1).astype(np.int64)
+
+
+def confusion_scores(counts: Sequence[int]) -> dict[str, float]:
+    """F1, MCC, accuracy, sensitivity, specificity and IoU from `confusion`; 0/0 as in `scores`.
+
+    Raises
+    ------
+    ValueError : not four numbers, a negative one, or no pixel at all.
+    """
+    try:
+        tp, fp, fn, tn = (int(count) for count in counts)  # Python's integers: MCC cannot overflow
+    except (TypeError, ValueError):
+        raise ValueError(f"Expected four numbers TP, FP, FN, TN, got {counts!r}.") from None
+    if min(tp, fp, fn, tn) < 0 or tp + fp + fn + tn == 0:
+        raise ValueError(f"TP, FP, FN, TN = {tp}, {fp}, {fn}, {tn} are no counts of pixels.")
+    margins = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
     return {
-        "f1": float(sk.f1_score(**table, zero_division=1.0)),
-        "mcc": float(sk.matthews_corrcoef(**table)),
-        "accuracy": float(sk.accuracy_score(**table)),
-        "sensitivity": tp / (tp + fn) if tp + fn else nan,
-        "specificity": tn / (tn + fp) if tn + fp else nan,
-        "iou": float(sk.jaccard_score(**table, zero_division=1.0)),
+        "f1": _ratio(2 * tp, 2 * tp + fp + fn, 1.0),
+        "mcc": (tp * tn - fp * fn) / math.sqrt(margins) if margins else 0.0,
+        "accuracy": _ratio(tp + tn, tp + fp + fn + tn, math.nan),
+        "sensitivity": _ratio(tp, tp + fn, math.nan),
+        "specificity": _ratio(tn, tn + fp, math.nan),
+        "iou": _ratio(tp, tp + fp + fn, 1.0),
     }
 
 
@@ -113,8 +169,16 @@ def cldice(prediction: Array, target: Array) -> float:
     Harmonic mean of the share of the prediction's skeleton inside the target and the share of
     the target's skeleton inside the prediction (arXiv 2003.07311, eq. 1-3). 1 where both maps
     are empty, 0 where one is.
+
+    Raises
+    ------
+    ValueError : see `confusion`.
     """
-    prediction, target = np.asarray(prediction, dtype=bool), np.asarray(target, dtype=bool)
+    prediction, target = _binary(prediction, "prediction"), _binary(target, "target")
+    if prediction.shape != target.shape:
+        raise ValueError(
+            f"Prediction {prediction.shape} and target {target.shape} must have one shape."
+        )
     if not prediction.any() or not target.any():
         return float(not prediction.any() and not target.any())
     skeleton_p, skeleton_t = skeletonize(prediction), skeletonize(target)
@@ -143,7 +207,8 @@ def evaluate(
     per_image = []
     for p, t, fov in zip(probabilities, targets, fovs, strict=True):
         row = scores(*pool([p], [t], [fov]), threshold)
-        row["cldice"] = cldice((np.asarray(p) >= threshold) & fov, np.asarray(t) & fov)
+        found = np.asarray(p, dtype=np.float32) >= float(threshold)  # as in `pool` and `scores`
+        row["cldice"] = cldice(found & fov, np.asarray(t) & fov)
         per_image.append(row)
     table = {name: np.array([row[name] for row in per_image]) for name in per_image[0]}
     return {
@@ -154,6 +219,109 @@ def evaluate(
         "sd": {name: _over_images(_sd, values) for name, values in table.items()},
         "empty_targets": sum(not (t & fov).any() for t, fov in zip(targets, fovs, strict=True)),
     }
+
+
+class Interval(NamedTuple):
+    """A value with the ends of its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def bootstrap(
+    statistic: Callable[[Array], float],
+    images: int,
+    *,
+    patients: Sequence | None = None,
+    samples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """How a score would vary with other test images: percentile interval (Efron 1979).
+
+    Images are drawn with replacement, `samples` times as many as there are. Pixels are never
+    drawn: neighbours are alike, and the interval would be far too narrow. The interval covers the
+    choice of test images, not the seed of the training. It is rough for few images.
+
+    Parameters
+    ----------
+    statistic : score of the images whose numbers, int `(n,)` with repeats, it is given, e.g.
+        `lambda drawn: f1[drawn].mean()`.
+    images : how many there are.
+    patients : the patient of each image. Then patients are drawn, each with all images: both eyes
+        of a person are alike, too.
+
+    Raises
+    ------
+    ValueError : fewer than two images or patients, `patients` of another length, `level` not
+        between 0 and 1, no sample, or a score that is not finite (some images hold no vessel).
+    """
+    names = np.arange(images) if patients is None else np.asarray(patients)
+    if names.shape != (images,):
+        raise ValueError(f"Expected the patient of each of {images} images, got {names.shape}.")
+    units = [np.flatnonzero(names == name) for name in dict.fromkeys(names.tolist())]
+    if len(units) < 2 or samples < 1 or not 0 < level < 1:
+        raise ValueError(
+            "A bootstrap needs at least two images or patients, one sample and a level between "
+            f"0 and 1, got {len(units)}, {samples} and {level}."
+        )
+    draws = np.random.default_rng(seed).integers(0, len(units), (samples, len(units)))
+    values = [float(statistic(np.concatenate([units[i] for i in draw]))) for draw in draws]
+    value = float(statistic(np.arange(images)))
+    if not np.isfinite([value, *values]).all():
+        raise ValueError("The statistic is not finite for some draws: do all images hold vessels?")
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(value, float(low), float(high))
+
+
+def paired_difference(
+    first: Sequence[float],
+    second: Sequence[float],
+    *,
+    patients: Sequence | None = None,
+    samples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Mean of `second - first` over the images, with its bootstrap interval.
+
+    One score for each image, of two networks on the same images in the same order. Some images are
+    hard for every network: in the difference that cancels, so the interval is narrower than those
+    of the two means, and it is the one that compares them. See `bootstrap` for the rest.
+
+    Raises
+    ------
+    ValueError : different numbers of images; see `bootstrap`.
+    """
+    first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    if first.ndim != 1 or first.shape != second.shape:
+        raise ValueError(
+            f"Expected one score for each image of the same images, got {first.shape} and "
+            f"{second.shape}."
+        )
+    return bootstrap(
+        lambda drawn: (second - first)[drawn].mean(),
+        len(first),
+        patients=patients,
+        samples=samples,
+        level=level,
+        seed=seed,
+    )
+
+
+def _ratio(part: int, whole: int, undefined: float) -> float:
+    return part / whole if whole else undefined
+
+
+def _binary(mask: Array, name: str) -> Array:
+    mask = np.asarray(mask)
+    if mask.dtype != bool and not np.isin(mask, (0, 1)).all():
+        raise ValueError(
+            f"Expected {name} to be bool or 0 and 1, got {mask.dtype} values from {mask.min()} to "
+            f"{mask.max()}. Probabilities need a threshold first."
+        )
+    return mask.astype(bool, copy=False)
 
 
 def _over_images(statistic, values: Array) -> float:
