@@ -1,3 +1,4 @@
+import math
 import os
 import signal
 import subprocess
@@ -8,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from retina_course import create_model, training
-from retina_course.losses import DiceLoss, IoU
+from retina_course import create_model, results, training
+from retina_course.losses import DiceCELoss, DiceLoss, IoU
 from retina_course.training import Evaluate, Train, batch_generator, fit, seed_everything
 
 SIZE = 32
@@ -47,6 +48,52 @@ def test_it_learns_and_ends_in_eval_mode():
     with torch.no_grad():
         score, _ = DiceLoss()(model(images), targets)
     assert score > 0.6
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_fit_is_the_plain_loop(precision):
+    """AdamW on one cosine, clipped, one autocast a step: nothing else may change a weight."""
+    steps, losses = 23, []  # more than the losses that are read at once
+    model = fresh_model().to(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, fused=True)
+    for step in range(steps):
+        images, targets = sample(batch_generator(0, step))
+        images = images.to(memory_format=torch.channels_last)
+        optimizer.param_groups[0]["lr"] = 1e-2 * 0.5 * (1 + math.cos(math.pi * step / steps))
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
+            logits = model(images)
+        value = DiceCELoss()(logits, targets)
+        optimizer.zero_grad()
+        value.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        losses.append(value.item())
+    fitted, history = train(steps, precision=precision)
+    assert history.loss == losses
+    assert same(fitted.state_dict(), model.state_dict())
+
+
+def test_a_damaged_batch_does_not_stop_the_learning():
+    """Clipping: else the spike stays in AdamW's second moment for about a thousand steps."""
+    count = iter(range(80))
+
+    def loss(logits, targets):
+        spike = 1e6 if next(count) == 10 else 1.0
+        return spike * DiceCELoss()(logits, targets)
+
+    _, history = train(80, loss=loss)
+    assert history.loss[10] > 1e5
+    assert sum(history.loss[-10:]) < 0.6 * sum(history.loss[:10])
+
+
+def test_every_step_and_process_has_a_batch_of_its_own():
+    seeds = {
+        batch_generator(seed, step, rank).initial_seed()
+        for seed in range(4)
+        for step in range(50)
+        for rank in range(4)
+    }
+    assert len(seeds) == 4 * 50 * 4
 
 
 def test_weights_follow_from_the_seed():
@@ -142,8 +189,9 @@ def test_validation_runs_in_eval_mode_each_so_many_steps():
     assert modes == [False] * 3 and history.validation[0]["dice"] == 0.5
 
 
-def test_bfloat16_autocast_learns_too():
-    _, history = train(60, precision=torch.bfloat16)
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])  # float16: scaled
+def test_autocast_learns_too(precision):
+    _, history = train(60, precision=precision)
     assert sum(history.loss[-10:]) < 0.7 * sum(history.loss[:10])
 
 
@@ -174,6 +222,19 @@ def test_two_processes_train_one_model_under_torchrun(tmp_path):
     one, _ = train(6)
     two = torch.load(checkpoint, weights_only=True)["model"]
     assert not same(one.state_dict(), two), "the second process must see batches of its own"
+
+
+def test_stored_speed_compares_runs_that_compute_the_same():
+    for case in results.read("training_speed")["cases"]:
+        rows = case["rows"]
+        assert rows[0]["stage"] == "bare loop" and len(rows) + len(case["skipped"]) == 7
+        assert {row["stage"] for row in rows}.isdisjoint(case["skipped"])
+        for row, before in zip(rows, rows[:1] + rows, strict=False):
+            assert row["loss_differs_by"] < 0.05
+            assert sorted(row["ms"]) == row["ms"]
+            # Medians of ratios and ratios of medians agree where the rounds do.
+            ratio = row["ms"][1] / before["ms"][1]
+            assert row["of_the_stage_before"][1] == pytest.approx(ratio, rel=0.3)
 
 
 class TestTheDocumentedCalls:
