@@ -82,7 +82,7 @@ class CrossEntropyLoss(nn.Module):
 
 
 class DiceCELoss(nn.Module):
-    """Cross-entropy plus soft Dice: the sum that trains best here. Returns the scalar loss.
+    """Cross-entropy plus soft Dice: the course's default. Returns the scalar loss.
 
     One output: binary cross-entropy, several: cross-entropy, each the mean over pixels. The
     cross-entropy calibrates the probabilities (good AUC), Dice weighs the rare class.
