@@ -58,12 +58,13 @@ def fit(
     sample : `sample(generator) -> (images, targets)`, one batch, e.g. `RandomCrops`.
     steps : number of batches.
     loss : scalar loss of logits and targets; cross-entropy plus Dice where not given.
-    lr : highest learning rate: 1e-2 below 0.3 M weights, 1e-3 for 1 to 30 M.
+    lr : highest learning rate: 1e-2 below 0.3 M weights, 1e-3 above.
     precision : type of the autocast; None chooses by device, see `default_precision`.
     validate : `validate(model) -> dict`, called each `every` steps on the model in eval mode.
     checkpoint : file written each `every` steps and at the end, atomically; where it exists, the
         run continues from it.
-    settings : what else a run must agree in to be continued: the crops' size, say.
+    settings : what else a run must agree in to be continued: batch, crop, loss, precision; not
+        checked otherwise.
 
     Returns
     -------

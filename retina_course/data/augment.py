@@ -1,4 +1,4 @@
-"""Augmentation in batch, on the device that holds the images: no worker processes, no copies.
+"""Augmentation in batch, on the device that holds the images: no workers, no copies of images.
 
 The training images of a vessel data set are few. They stay on the device as tensors, and each
 batch is cut out of them turned, scaled and recoloured. All randomness comes from one

@@ -119,7 +119,7 @@ def facts(result: dict) -> Table:
         "torch": origin["torch"],
         "seeds": ", ".join(str(run["seed"]) for run in runs),
         "minutes a seed": ", ".join(f"{run['seconds'] / 60:.0f}" for run in runs),
-        "commit": origin["commit"][:10],
+        "commit": origin["commit"][:10] + origin["commit"][40:],
         "date": origin["date"],
     }
     return Table(
