@@ -6,7 +6,8 @@ Writes retina_course/results/training_speed.json. Each stage adds one change to 
 In each round every stage trains one block of steps, in an order drawn anew; a block's time counts
 batches, forward, loss, backward, clipping and the optimizer. Two more steps of each stage and round
 are timed phase by phase, with a GPU synchronised in between. The loss of one batch with the same
-weights is compared with the bare loop's, so that no forward pass is fast by computing something else.
+weights is compared with the bare loop's, so that no forward pass is fast by computing something
+else.
 """
 
 import argparse
