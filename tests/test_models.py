@@ -222,7 +222,12 @@ class TestSegNet(ModelContract):
     wrong = [({"head": "softmax"}, "'logits', 'documented', got 'softmax'")]
 
     def test_odd_sides_come_back(self, model):
-        assert model(torch.rand(1, 3, 67, 45)).shape == (1, 1, 67, 45)
+        rows = shapes.trace(model, (1, 3, 67, 45))
+        pooled = [row.output_shape for row in rows if row.type == "MaxPool2d"]
+        assert pooled == ["64x33x22", "128x16x11", "256x8x5", "512x4x2"]  # rounded down
+        unpooled = [row.output_shape for row in rows if row.type == "MaxUnpool2d"]
+        assert unpooled == ["512x8x5", "256x16x11", "128x33x22", "64x67x45"]
+        assert rows[-1].output_shape == "1x67x45"
         with pytest.raises(ValueError, match="at least 16, got 15x64"):
             model(torch.rand(1, 3, 15, 64))
 
