@@ -36,11 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        return options.command(options)
+        with commands.memory_errors():
+            return options.command(options)
     except KeyboardInterrupt:
         print("retina-course: interrupted", file=sys.stderr)
         return 130
-    except (ValueError, OSError, FloatingPointError) as error:
+    except (ValueError, OSError, FloatingPointError, MemoryError) as error:
         print(f"retina-course: error: {commands.message(error)}", file=sys.stderr)
         return 1
 

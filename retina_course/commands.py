@@ -1,6 +1,7 @@
 """What the commands of the command line do; `cli.py` reads their options.
 
-A command returns the exit code and raises `ValueError` or `OSError` for what cannot be used.
+A command returns the exit code and raises `ValueError` or `OSError` for what cannot be used,
+`MemoryError` where memory runs out.
 """
 
 import argparse
@@ -9,7 +10,8 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -49,8 +51,9 @@ def segment_photographs(options: argparse.Namespace) -> int:
     for photo in options.photos:
         started = time.perf_counter()
         try:
-            share, size = _segment_one(model, card, photo, threshold, options)
-        except (ValueError, OSError) as error:
+            with memory_errors():
+                share, size = _segment_one(model, card, photo, threshold, options)
+        except (ValueError, OSError, MemoryError) as error:
             failed.append(str(photo))
             named = "" if str(photo) in message(error) else f"{photo}: "
             print(f"retina-course: error: {named}{message(error)}", file=sys.stderr)
@@ -261,6 +264,21 @@ def _table(result: dict, columns: Sequence[str]) -> str:
             f"{name:<18}" + "".join(f"{'' if c is None else f'{c:.4f}':>17}" for c in cells)
         )
     return "\n".join(lines)
+
+
+@contextmanager
+def memory_errors() -> Iterator[None]:
+    """What CPUs and GPUs raise where memory runs out, as a MemoryError that says what to do."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        texts = ("out of memory", "can't allocate memory", "not enough memory")
+        if isinstance(error, RuntimeError) and not any(text in str(error) for text in texts):
+            raise
+        raise MemoryError(
+            "Not enough memory. Less is needed for a smaller photograph, and in training with a "
+            "smaller --crop or --batch-size; or choose another --device."
+        ) from error
 
 
 def message(error: Exception) -> str:

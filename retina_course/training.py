@@ -45,7 +45,7 @@ def fit(
     seed: int = 0,
     precision: torch.dtype | None = None,
     validate: Callable[[nn.Module], dict] | None = None,
-    every: int = 500,
+    every: int = 100,
     checkpoint: str | os.PathLike | None = None,
     settings: dict | None = None,
     progress: bool = True,

@@ -285,3 +285,33 @@ def test_as_a_module_it_prints_no_traceback(tmp_path):
     )
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr == "retina-course: error: No weights file absent.safetensors.\n"
+
+
+def test_out_of_memory_is_a_message_and_other_photographs_go_on(
+    photo, weights_file, tmp_path, capsys, monkeypatch
+):
+    large = tmp_path / "large.png"
+    large.write_bytes(photo.read_bytes())
+
+    one = commands._segment_one
+    monkeypatch.setattr(
+        commands,
+        "_segment_one",
+        lambda model, card, path, *rest: (
+            torch.empty(2**60) if path == large else one(model, card, path, *rest)
+        ),
+    )
+    arguments = ["segment", str(large), str(photo), "-o", str(tmp_path / "out")]
+    assert cli.main([*arguments, "--weights", str(weights_file)]) == 1
+    out, err = capsys.readouterr()
+    assert "large.png: Not enough memory." in err and "--device" in err
+    assert "1 of 2 photographs failed" in err and "eye.png" in out
+
+
+def test_other_runtime_errors_keep_their_traceback(monkeypatch):
+    def broken(options):
+        raise RuntimeError("a defect of the program")
+
+    monkeypatch.setattr(commands, "models", broken)
+    with pytest.raises(RuntimeError, match="a defect"):
+        cli.main(["models"])
