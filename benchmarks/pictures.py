@@ -18,8 +18,9 @@ from skimage import data as skimage_data
 from skimage.morphology import skeletonize
 from torch import nn
 
-from retina_course import inference, metrics, plotting, weights
+from retina_course import detection, inference, metrics, plotting, weights
 from retina_course.data.datasets import ChaseDB1, Photograph
+from retina_course.data.detection import LESION_CLASSES
 
 RESULTS = ROOT / "retina_course" / "results"
 CREDIT = "Photograph: CHASE_DB1, Fraz et al. 2012, Kingston University, CC BY 4.0"
@@ -209,6 +210,24 @@ def errors(model: nn.Module, card: dict, run: dict, photographs: list[Photograph
     )
     figure.text(0.99, 0.01, CREDIT.replace("graph:", "graphs:"), ha="right", fontsize=8)
     save(figure, RESULTS / f"{card['model']}_chase_db1_errors.jpg")
+
+
+def detections_picture(model: nn.Module, card: dict, photographs: list, threshold: float = 0.3):
+    """The first six test photographs that show every class, with true and found boxes."""
+    shown = [photo for photo in photographs if len(photo.labels.unique()) == 3][:6]
+    figure = Figure(figsize=(13.2, 7.4), dpi=110, facecolor="white")
+    for axes, photo in zip(figure.subplots(2, 3).flat, shown, strict=True):
+        found = detection.detect(model, photo.image, card)
+        axes.imshow(photo.image)
+        truth = {"boxes": photo.boxes, "labels": photo.labels}
+        plotting.draw_boxes(axes, found, truth, threshold)
+        axes.set_title(f"IDRiD {photo.name}", fontsize=10)
+        axes.set_axis_off()
+    figure.subplots_adjust(0.01, 0.1, 0.99, 0.95, wspace=0.02, hspace=0.1)
+    plotting.box_legend(figure, LESION_CLASSES, with_truth=True)
+    credit = "Photographs: IDRiD, Porwal et al. 2018, CC BY 4.0; boxes: CODRAS, CC BY-SA 4.0"
+    figure.text(0.99, 0.01, credit, ha="right", fontsize=8)
+    save(figure, RESULTS / f"{card['model']}_idrid.jpg")
 
 
 def other_camera(name: str) -> None:

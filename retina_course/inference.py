@@ -69,7 +69,7 @@ def predict(
     total = 0
     with evaluating(model), torch.inference_mode():
         for axes in FLIPS if flips else FLIPS[:1]:
-            padded = _pad(rgb.flip(axes), multiple)
+            padded = pad(rgb.flip(axes), multiple)
             probabilities = _in_tiles(model, padded, tile, overlap)
             total = total + probabilities[:, : rgb.shape[1], : rgb.shape[2]].flip(axes)
         total = total / len(FLIPS) if flips else total
@@ -109,7 +109,7 @@ def segment(
     if not wanted or wanted <= 0:
         raise ValueError(f"The card must give fov_diameter, in pixels; it says {wanted!r}.")
     rgb = read_image(image)
-    fov = _find_fov(rgb) if fov is None else torch.as_tensor(fov).bool()
+    fov = find_fov(rgb) if fov is None else torch.as_tensor(fov).bool()
     if fov.shape != rgb.shape[1:] or not fov.any():
         raise ValueError(
             f"Expected a field of view of the image's size {tuple(rgb.shape[1:])} that is not "
@@ -240,13 +240,15 @@ def _probabilities(model: nn.Module, x: Tensor) -> Tensor:
     return logits.sigmoid() if len(logits) == 1 else logits.softmax(dim=0)
 
 
-def _find_fov(rgb: Tensor) -> Tensor:
+def find_fov(rgb: Tensor) -> Tensor:
+    """The field of view of an image `(3, H, W)`, or all of it where that is below a tenth."""
     found = field_of_view((rgb.permute(1, 2, 0) * 255).round().byte().numpy())
     found = torch.from_numpy(np.asarray(found, dtype=bool))
     return found if found.float().mean() >= 0.1 else torch.ones_like(found)
 
 
-def _pad(image: Tensor, multiple: int) -> Tensor:
+def pad(image: Tensor, multiple: int) -> Tensor:
+    """The image `(C, H, W)` with its last row and column repeated up to the next multiples."""
     bottom, right = (-side % multiple for side in image.shape[1:])
     return F.pad(image, (0, right, 0, bottom), mode="replicate")
 

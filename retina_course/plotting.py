@@ -13,7 +13,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
@@ -22,6 +23,7 @@ from retina_course.training import History
 
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
 BLACK, GREY = "#000000", "#DDDDDD"
+BOX_COLOURS = ("#56E4FF", ORANGE, "#F0E442", PURPLE)  # light, on a dark fundus
 STYLES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (PURPLE, ":"))
 
 
@@ -192,6 +194,62 @@ def error_legend(picture: NDArray[np.uint8]) -> list[Patch]:
     names = {"found": BLACK, "false positive": ORANGE, "missed": BLUE}
     counts = {name: (picture == _bytes(c)).all(axis=2).sum() for name, c in names.items()}
     return [Patch(facecolor=c, label=f"{name}: {counts[name]:,}") for name, c in names.items()]
+
+
+def boxes(
+    images: Sequence[ImageSource],
+    detections: Sequence[dict],
+    truths: Sequence[dict] | None = None,
+    *,
+    names: Sequence[str],
+    threshold: float = 0.3,
+    titles: Sequence[str] = (),
+) -> Figure:
+    """Images side by side with their boxes: found ones in full lines, true ones dashed in white.
+
+    Parameters
+    ----------
+    images : see `images.read_image`.
+    detections, truths : one dict an image with `boxes` and `labels`; detections also `scores`.
+    names : of the labels 1, 2, ...; they make the legend, each with its colour.
+    threshold : boxes of a smaller score are not drawn.
+    """
+    figure, panels = _figure(len(images), width=4.4, height=4.9)
+    for i, (axes, image, found) in enumerate(zip(panels, images, detections, strict=True)):
+        _show(axes, read_image(image).permute(1, 2, 0).numpy())
+        draw_boxes(axes, found, truths[i] if truths else None, threshold)
+        axes.set_title(titles[i] if titles else "", fontsize=10)
+    box_legend(figure, names, truths is not None)
+    return figure
+
+
+def draw_boxes(axes: Axes, found: dict, truth: dict | None, threshold: float) -> None:
+    """The boxes of one image, see `boxes`."""
+    if truth is not None:
+        for box in truth["boxes"].tolist():
+            axes.add_patch(_rectangle(box, "black", 2.6))
+            axes.add_patch(_rectangle(box, "white", 1.2, linestyle=(0, (3, 3))))
+    scores = found.get("scores", np.ones(len(found["labels"])))
+    for box, label, score in zip(found["boxes"].tolist(), found["labels"], scores, strict=True):
+        if score >= threshold:
+            axes.add_patch(_rectangle(box, BOX_COLOURS[(int(label) - 1) % len(BOX_COLOURS)], 1.8))
+
+
+def box_legend(figure: Figure, names: Sequence[str], with_truth: bool) -> None:
+    handles = [
+        Line2D([], [], color=colour, linewidth=2, label=name)
+        for name, colour in zip(names, cycle(BOX_COLOURS), strict=False)
+    ]
+    if with_truth:
+        handles.append(Line2D([], [], color="black", linestyle="--", label="truth (white dashes)"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
+
+
+def _rectangle(box: Sequence[float], colour: str, width: float, **style) -> Rectangle:
+    x1, y1, x2, y2 = (side - 0.5 for side in box)  # imshow's pixel 0 reaches from -0.5 to 0.5
+    return Rectangle(
+        (x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=colour, linewidth=width, **style
+    )
 
 
 def _bytes(colour: str) -> NDArray[np.uint8]:

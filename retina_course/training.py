@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from retina_course.losses import DiceCELoss
 
-Sample = Callable[[Generator], tuple[Tensor, Tensor]]
+Sample = Callable[[Generator], tuple[Tensor, Tensor | list[dict[str, Tensor]]]]
 
 
 @dataclass
@@ -55,7 +55,9 @@ def fit(
     Parameters
     ----------
     model : on the device to train on; it ends in eval mode.
-    sample : `sample(generator) -> (images, targets)`, one batch, e.g. `RandomCrops`.
+    sample : `sample(generator) -> (images, targets)`, one batch, e.g. `RandomCrops`. Targets that
+        are a list of dicts go to the model with the images, as detectors take them
+        (`RandomViews`): the loss is then the sum of those that the model returns.
     steps : number of batches.
     loss : scalar loss of logits and targets; cross-entropy plus Dice where not given.
     lr : highest learning rate: 1e-2 below 0.3 M weights, 1e-3 above.
@@ -103,8 +105,15 @@ def fit(
         for group in optimizer.param_groups:
             group["lr"] = lr * 0.5 * (1 + math.cos(math.pi * step / steps))
         with torch.autocast(device.type, precision, enabled=precision != torch.float32):
-            logits = network(images)
-        value = loss(logits, targets.to(device))
+            if isinstance(targets, Tensor):
+                logits = network(images)
+            else:
+                targets = [{k: v.to(device) for k, v in target.items()} for target in targets]
+                losses = network(images, targets)
+        if isinstance(targets, Tensor):
+            value = loss(logits, targets.to(device))
+        else:
+            value = sum(losses.values())
         optimizer.zero_grad()
         scaler.scale(value).backward()
         scaler.unscale_(optimizer)

@@ -113,7 +113,8 @@ def paint(scene: Scene, side: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         "artery": (artery[0] >= 0.5) & fov,
         "vein": (vein[0] >= 0.5) & fov,
         "disc": (disc >= 0.5) & fov,
-        "lesion": (np.maximum(bleedings, exudates) >= 0.5) & fov,
+        "haemorrhage": (bleedings >= 0.5) & fov,
+        "exudate": (exudates >= 0.5) & fov,
         "fov": fov,
     }
     x, y = x.astype(np.float32), y.astype(np.float32)

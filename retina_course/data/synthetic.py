@@ -32,7 +32,8 @@ class Fundus:
     Attributes
     ----------
     image : float32 (3, H, W), RGB in [0, 1], black outside the field of view.
-    artery, vein, disc, lesion, fov : bool (H, W). The first four lie inside `fov`, may overlap.
+    artery, vein, disc, haemorrhage, exudate, fov : bool (H, W). The first five lie inside `fov`
+        and may overlap.
     boxes : float32 (K, 4), x1, y1, x2, y2 in pixels, x2 and y2 exclusive: the disc, then each
         connected lesion.
     labels : int64 (K,), class ids of the boxes: 2 disc, 3 lesion.
@@ -42,7 +43,8 @@ class Fundus:
     artery: torch.Tensor
     vein: torch.Tensor
     disc: torch.Tensor
-    lesion: torch.Tensor
+    haemorrhage: torch.Tensor
+    exudate: torch.Tensor
     fov: torch.Tensor
     boxes: torch.Tensor
     labels: torch.Tensor
@@ -51,6 +53,11 @@ class Fundus:
     def vessel(self) -> torch.Tensor:
         """Arteries and veins together, bool (H, W)."""
         return self.artery | self.vein
+
+    @property
+    def lesion(self) -> torch.Tensor:
+        """Haemorrhages (dark) and hard exudates (bright) together, bool (H, W)."""
+        return self.haemorrhage | self.exudate
 
     @property
     def classes(self) -> torch.Tensor:
@@ -83,7 +90,7 @@ def make_fundus(size: int | tuple[int, int] = 512, seed: int = 0) -> Fundus:
     around = ((top, height - side - top), (left, width - side - left))
     image = np.pad(image, ((0, 0), *around))
     layers = {name: np.pad(layer, around) for name, layer in layers.items()}
-    boxes, labels = _boxes(layers["disc"], layers["lesion"])
+    boxes, labels = _boxes(layers["disc"], layers["haemorrhage"] | layers["exudate"])
     tensors = {name: torch.from_numpy(layer) for name, layer in layers.items()}
     return Fundus(image=torch.from_numpy(image), boxes=boxes, labels=labels, **tensors)
 
@@ -97,7 +104,7 @@ def made_batch(
     -------
     images float32 (n, 3, H, W), vessels float32 (n, 1, H, W) in {0, 1}, fovs bool (n, 1, H, W).
     """
-    eyes = _eyes(n, size, seed)
+    eyes = make_eyes(n, size, seed)
     images = torch.stack([eye.image for eye in eyes])
     vessels = torch.stack([eye.vessel for eye in eyes])[:, None].float()
     return images, vessels, torch.stack([eye.fov for eye in eyes])[:, None]
@@ -107,11 +114,12 @@ def made_classes(
     n: int, size: int | tuple[int, int] = 128, seed: int = 0
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The images of `made_batch(n, size, seed)`, and their class maps int64 (n, H, W)."""
-    eyes = _eyes(n, size, seed)
+    eyes = make_eyes(n, size, seed)
     return torch.stack([eye.image for eye in eyes]), torch.stack([eye.classes for eye in eyes])
 
 
-def _eyes(n: int, size, seed: int) -> list[Fundus]:
+def make_eyes(n: int, size: int | tuple[int, int] = 128, seed: int = 0) -> list[Fundus]:
+    """`n` eyes with all their layers; other seeds give other eyes."""
     if not isinstance(n, Integral) or n < 1:
         raise ValueError(f"n must be a whole number of images, 1 or more, got {n!r}")
     seed = _checked_seed(seed)

@@ -9,15 +9,19 @@ from retina_course.models.folding import Folded, check_fold, fold, unfold
 from retina_course.models.linknet import LinkNet
 from retina_course.models.retina_segmentor import RetinaSegmentor
 from retina_course.models.retina_unet import RetinaUNet
+from retina_course.models.retina_unet_detector import RetinaNet, RetinaUNetDetector
 from retina_course.models.segnet import SegNet
 from retina_course.models.unet_large import UNetLarge
 from retina_course.models.unet_small import UNetSmall
 
 __all__ = [
     "Folded",
+    "DETECTORS",
     "LinkNet",
+    "RetinaNet",
     "RetinaSegmentor",
     "RetinaUNet",
+    "RetinaUNetDetector",
     "SegNet",
     "UNetLarge",
     "UNetSmall",
@@ -41,9 +45,14 @@ _MODELS = {
     "unet_large": _unet_large,
     "segnet": SegNet,
     "retina_unet": RetinaUNet,
+    "retina_net": RetinaNet,
+    "retina_unet_detector": RetinaUNetDetector,
     "retina_segmentor": RetinaSegmentor,
     "linknet": LinkNet,
 }
+
+
+DETECTORS = ("retina_net", "retina_unet_detector")  # they find boxes, all others give maps
 
 
 def list_models() -> list[str]:

@@ -45,9 +45,13 @@ class ResNetEncoder(nn.Module):
         return maps
 
 
-def stage(in_channels: int, out_channels: int, blocks: int, stride: int) -> nn.Sequential:
+def stage(
+    in_channels: int,
+    out_channels: int,
+    blocks: int,
+    stride: int,
+    block: type[nn.Module] = BasicBlock,
+) -> nn.Sequential:
     """Residual blocks of one size; the first one changes channels and size."""
-    first = BasicBlock(in_channels, out_channels, stride)
-    return nn.Sequential(
-        first, *(BasicBlock(out_channels, out_channels) for _ in range(blocks - 1))
-    )
+    first = block(in_channels, out_channels, stride)
+    return nn.Sequential(first, *(block(out_channels, out_channels) for _ in range(blocks - 1)))

@@ -1,0 +1,143 @@
+"""Scores of detections: which boxes hit, and average precision.
+
+Detections and truths are lists with one dict an image: `boxes` `(B, 4)` (x1, y1, x2, y2 in
+pixels) and `labels` `(B,)`, detections also `scores` `(B,)`, as detectors return them.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from retina_course.models.boxes import iou
+
+
+class Curve(NamedTuple):
+    """Precision and recall at each threshold, from the highest score down."""
+
+    precision: NDArray
+    recall: NDArray
+    threshold: NDArray
+
+
+def hits(detected: Tensor, scores: Tensor, truth: Tensor, threshold: float) -> NDArray:
+    """Which boxes of one image and one class hit an object, bool `(B,)`.
+
+    From the best score down, a box hits the object that it overlaps most among those that no
+    better box has hit, if their IoU is at least `threshold`. So an object is hit once, and a second
+    box on it is a false positive.
+    """
+    found = np.zeros(len(scores), dtype=bool)
+    overlaps = iou(detected.double(), truth.double()).numpy()
+    free = np.ones(len(truth), dtype=bool)
+    for i in scores.argsort(descending=True, stable=True).tolist():
+        left = np.where(free, overlaps[i], -1)
+        if left.size and left.max() >= threshold:
+            free[left.argmax()] = False
+            found[i] = True
+    return found
+
+
+def precision_recall(
+    detections: Sequence[dict], truths: Sequence[dict], label: int, threshold: float
+) -> Curve:
+    """The curve of one class over all images; boxes of equal score count together.
+
+    Recall is NaN where the images hold no object of this class.
+
+    Raises
+    ------
+    ValueError : another number of images, or scores that are not finite.
+    """
+    return _curve(_per_image(detections, truths, label, threshold))
+
+
+def average_precision(
+    detections: Sequence[dict], truths: Sequence[dict], label: int, threshold: float = 0.5
+) -> float:
+    """The area under the interpolated precision-recall curve, in [0, 1].
+
+    At each recall the precision is the best at that recall or a higher one; the area is exact, not
+    a mean of 11 or 101 points. NaN where the images hold no object of this class: then nothing can
+    be found, and nothing be missed. See `hits` for what counts as found.
+    Source: Everingham et al. 2010, doi:10.1007/s11263-009-0275-4, section 4.2, with all points.
+
+    Raises
+    ------
+    ValueError : see `precision_recall`.
+    """
+    return _area(_per_image(detections, truths, label, threshold))
+
+
+def bootstrap_average_precision(
+    detections: Sequence[dict],
+    truths: Sequence[dict],
+    label: int,
+    threshold: float = 0.5,
+    *,
+    rounds: int = 1000,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """The 95 % interval of the average precision: images are drawn again, with replacement."""
+    images = _per_image(detections, truths, label, threshold)
+    rng = np.random.default_rng(seed)
+    draws = rng.integers(len(images), size=(rounds, len(images)))
+    low, high = np.nanpercentile([_area([images[i] for i in draw]) for draw in draws], [2.5, 97.5])
+    return float(low), float(high)
+
+
+def detect_all(
+    model: torch.nn.Module, images: Tensor, batch_size: int = 8
+) -> list[dict[str, Tensor]]:
+    """The detections of many images of one size `(M, C, H, W)`, on the CPU."""
+    device = next(model.parameters()).device
+    found = []
+    model.eval()
+    with torch.inference_mode():
+        for batch in images.split(batch_size):
+            found += [
+                {key: value.cpu() for key, value in one.items()} for one in model(batch.to(device))
+            ]
+    return found
+
+
+def _per_image(
+    detections: Sequence[dict], truths: Sequence[dict], label: int, threshold: float
+) -> list[tuple[NDArray, NDArray, int]]:
+    """Of each image: the scores of one class, which of them hit, and the number of objects."""
+    if len(detections) != len(truths):
+        raise ValueError(
+            f"Expected detections and truths of the same images, got {len(detections)} and "
+            f"{len(truths)}."
+        )
+    images = []
+    for detection, truth in zip(detections, truths, strict=True):
+        mine, wanted = detection["labels"].cpu() == label, truth["labels"].cpu() == label
+        scores, objects = detection["scores"].cpu()[mine], truth["boxes"].cpu()[wanted]
+        if not scores.isfinite().all():
+            raise ValueError("Scores of detections must be finite.")
+        found = hits(detection["boxes"].cpu()[mine], scores, objects, threshold)
+        images.append((scores.double().numpy(), found, len(objects)))
+    return images
+
+
+def _curve(images: Sequence[tuple[NDArray, NDArray, int]]) -> Curve:
+    scores, found = (np.concatenate([[], *part]) for part in list(zip(*images, strict=True))[:2])
+    objects = sum(number for _, _, number in images)
+    order = np.argsort(-scores, kind="stable")
+    scores, found = scores[order], found[order]
+    last = np.append(scores[1:] != scores[:-1], [True] * bool(len(scores))).astype(bool)
+    true, count = np.cumsum(found)[last], (np.arange(len(scores)) + 1)[last]
+    return Curve(true / count, true / objects if objects else true * math.nan, scores[last])
+
+
+def _area(images: Sequence[tuple[NDArray, NDArray, int]]) -> float:
+    if sum(number for _, _, number in images) == 0:
+        return math.nan
+    curve = _curve(images)
+    best = np.maximum.accumulate(curve.precision[::-1])[::-1]
+    return float((np.diff(curve.recall, prepend=0) * best).sum())
