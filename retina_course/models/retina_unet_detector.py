@@ -33,8 +33,9 @@ class RetinaUNetDetector(nn.Module):
     `(B,)` (1..num_classes), best first. `model.segment(images)` gives the segmentation's logits
     `(N, num_classes + 1, H, W)`, background first. H and W are multiples of 32.
 
-    4,203,583 parameters as it stands; the paper's size, 31.8 M with two classes, is
-    `encoder="resnet50", width=48, pyramid_channels=192, head_channels=256`.
+    3,395,919 parameters with one class. The published sizes have two classes, one input channel,
+    hard negatives and ResNet-50: 31.8 M with `width=48, pyramid_channels=192, head_channels=512`,
+    8.2 M with `width=32, pyramid_channels=128, head_channels=128`.
 
     Parameters
     ----------
