@@ -1,4 +1,4 @@
-"""The command line: `retina-course segment | train | evaluate | models | download`.
+"""The command line: `retina-course segment | detect | train | evaluate | models | download`.
 
 Exit codes: 0 all well; 1 something given cannot be used (a message on stderr, no traceback);
 2 a command that cannot be understood; 130 interrupted by Ctrl-C.
@@ -13,7 +13,8 @@ from pathlib import Path
 
 import torch
 
-from retina_course import __version__, commands, list_models
+from retina_course import __version__, commands, list_models, photo_commands
+from retina_course.models import DETECTORS
 from retina_course.recipe import Recipe
 from retina_course.training import default_device
 
@@ -49,11 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="retina-course",
-        description=f"Find the vessels in photographs of the retina. {commands.NOT_MEDICAL}",
+        description="Find vessels, the optic disc and lesions in photographs of the retina. "
+        f"{commands.NOT_MEDICAL}",
     )
     parser.add_argument("--version", action="version", version=f"retina-course {__version__}")
     add = parser.add_subparsers(title="commands", metavar="COMMAND", required=True).add_parser
     _segment(add)
+    _detect(add)
     _train(add)
     _evaluate(add)
     _command(add, "models", commands.models, "list the networks and the weights", "")
@@ -65,7 +68,7 @@ def _segment(add: Callable) -> None:
     parser = _command(
         add,
         "segment",
-        commands.segment_photographs,
+        photo_commands.segment_photographs,
         "find the vessels in photographs",
         "retina-course segment eye.jpg -o results\n"
         "retina-course segment photos/*.png -o results --weights mine/unet_small.safetensors",
@@ -76,8 +79,28 @@ def _segment(add: Callable) -> None:
     )
     parser.add_argument("photos", metavar="PHOTO", nargs="+", type=Path, help="image file")
     _output(parser, "folder for the pictures")
-    _weights(parser)
-    _prediction(parser)
+    _weights(parser, "unet_small")
+    _prediction(parser, "vessel where the probability is at least T")
+    _device(parser)
+
+
+def _detect(add: Callable) -> None:
+    parser = _command(
+        add,
+        "detect",
+        photo_commands.detect_photographs,
+        "find the optic disc, hard exudates and haemorrhages in photographs",
+        "retina-course detect eye.jpg -o results\n"
+        "retina-course detect photos/*.png -o results --threshold 0.2",
+        "Writes for each PHOTO NAME_boxes.jpg, the photograph with its boxes, and NAME_boxes.json, "
+        "their labels, scores and corners in pixels, into DIR. Any size, any camera. A box without "
+        "a lesion in it and a lesion without a box are common: see the card's scores "
+        "(`retina-course models`). " + commands.NOT_MEDICAL,
+    )
+    parser.add_argument("photos", metavar="PHOTO", nargs="+", type=Path, help="image file")
+    _output(parser, "folder for the pictures")
+    _weights(parser, "retina_net")
+    _prediction(parser, "boxes with a score of at least T")
     _device(parser)
 
 
@@ -95,8 +118,9 @@ def _train(add: Callable) -> None:
     )
     _data(parser)
     _output(parser, "folder of this run")
+    segmentors = [name for name in list_models() if name not in DETECTORS]
     parser.add_argument(
-        "--model", default="unet_small", choices=list_models(), help="default: %(default)s"
+        "--model", default="unet_small", choices=segmentors, help="default: %(default)s"
     )
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     for field in fields(Recipe):
@@ -125,14 +149,14 @@ def _evaluate(add: Callable) -> None:
         "training images.",
     )
     _data(parser)
-    _weights(parser)
+    _weights(parser, "unet_small")
     parser.add_argument(
         "--split",
         choices=["train", "test", "all"],
         default="test",
         help="part of a published set (default: %(default)s); a folder of your own is used whole",
     )
-    _prediction(parser)
+    _prediction(parser, "vessel where the probability is at least T")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all scores there, too")
     _device(parser)
 
@@ -179,22 +203,22 @@ def _output(parser: argparse.ArgumentParser, what: str) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help=what)
 
 
-def _weights(parser: argparse.ArgumentParser) -> None:
+def _weights(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument(
         "--weights",
-        default="unet_small",
+        default=default,
         metavar="W",
         help="weights in the package (see `retina-course models`), or a .safetensors file with "
         "its card beside it (default: %(default)s)",
     )
 
 
-def _prediction(parser: argparse.ArgumentParser) -> None:
+def _prediction(parser: argparse.ArgumentParser, threshold: str) -> None:
     parser.add_argument(
         "--threshold",
         type=_probability,
         metavar="T",
-        help="vessel where the probability is at least T (default: as the weights' card says)",
+        help=f"{threshold} (default: as the weights' card says)",
     )
     parser.add_argument(
         "--no-flips",

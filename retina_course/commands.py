@@ -5,32 +5,26 @@ A command returns the exit code and raises `ValueError` or `OSError` for what ca
 """
 
 import argparse
-import io
 import json
 import os
-import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
-import torch
-from PIL import Image
 
 from retina_course import create_model, list_models, metrics, weights
 from retina_course.data import datasets
-from retina_course.images import read_image
-from retina_course.inference import segment, segment_all
-from retina_course.plotting import painted
+from retina_course.inference import segment_all
 from retina_course.recipe import Recipe, learning_rate, train_vessels
 from retina_course.training import distributed
 from retina_course.weights import write_atomically
 
 NOT_MEDICAL = (
-    "Not a medical device: for teaching and research. The weights in the package were trained on "
-    "eight photographs, both eyes of four children, taken with one camera."
+    "Not a medical device: for teaching and research. The weights for vessels were trained on "
+    "eight photographs, both eyes of four children, those for boxes on 160 photographs of one "
+    "clinic; each with one camera."
 )
 SETS = {
     "chase_db1": datasets.ChaseDB1,
@@ -38,39 +32,6 @@ SETS = {
     "stare": datasets.STARE,
     "drive": datasets.DRIVE,
 }
-
-
-def segment_photographs(options: argparse.Namespace) -> int:
-    """`segment`: three pictures for each photograph; a bad photograph does not stop the others."""
-    _refuse_same_names(options.photos)
-    model, card = weights.load(options.weights)
-    threshold = _threshold(options, card)
-    options.output.mkdir(parents=True, exist_ok=True)
-    model.to(options.device)
-    failed = []
-    for photo in options.photos:
-        started = time.perf_counter()
-        try:
-            with memory_errors():
-                share, size = _segment_one(model, card, photo, threshold, options)
-        except (ValueError, OSError, MemoryError) as error:
-            failed.append(str(photo))
-            named = "" if str(photo) in message(error) else f"{photo}: "
-            print(f"retina-course: error: {named}{message(error)}", file=sys.stderr)
-            continue
-        seconds = time.perf_counter() - started
-        print(
-            f"{photo}: {size}, vessels {share:.1%} of the field of view, {seconds:.1f} s "
-            f"-> {options.output / photo.stem}_*",
-            flush=True,
-        )
-    if failed:
-        print(
-            f"retina-course: {len(failed)} of {len(options.photos)} photographs failed: "
-            f"{', '.join(failed)}",
-            file=sys.stderr,
-        )
-    return 1 if failed else 0
 
 
 def train(options: argparse.Namespace) -> int:
@@ -131,12 +92,12 @@ def evaluate(options: argparse.Namespace) -> int:
     if options.json and not options.json.parent.is_dir():
         raise ValueError(f"There is no folder {options.json.parent} for {options.json.name}.")
     model, card = weights.load(options.weights)
-    threshold = _threshold(options, card)
+    cut = threshold(options, card)
     data = _open(options.data, options.split)
     photographs = list(data)
     model.to(options.device)
     p, targets, fovs = segment_all(model, photographs, card, flips=options.flips)
-    result = metrics.evaluate(p, targets, fovs, threshold)
+    result = metrics.evaluate(p, targets, fovs, cut)
     for row, photo in zip(result["per_image"], photographs, strict=True):
         row["name"] = photo.name
     result["f1_at_half"] = metrics.scores(*metrics.pool(p, targets, fovs), 0.5)["f1"]
@@ -148,7 +109,7 @@ def evaluate(options: argparse.Namespace) -> int:
         result[name] = metrics.binary_scores(predicted > 0, target)
     print(
         f"{len(photographs)} photographs, pixels inside the field of view, "
-        f"threshold {threshold:.3f} (F1 at 0.5: {result['f1_at_half']:.4f})\n"
+        f"threshold {cut:.3f} (F1 at 0.5: {result['f1_at_half']:.4f})\n"
     )
     print(_table(result, ["pooled", "mean", "sd", *reversed(binary)]))
     if options.json:
@@ -168,7 +129,9 @@ def models(options: argparse.Namespace) -> int:
     for name in weights.available():
         _, card = weights.load(name)
         scores = card.get("metrics", {})
-        shown = ", ".join(f"{key} {scores[key]:.3f}" for key in ("auc", "f1") if key in scores)
+        numbers = {key: value for key, value in scores.items() if isinstance(value, float)}
+        main = {key: numbers[key] for key in ("auc", "f1") if key in numbers} or numbers
+        shown = ", ".join(f"{key} {value:.3f}" for key, value in main.items())
         print(f"  {name:<22} {card.get('training_data', 'training data not stated')}")
         print(f"  {'':<22} {shown} ({scores.get('set', 'set not stated')})")
     print(f"\n{NOT_MEDICAL}")
@@ -184,25 +147,6 @@ def download(options: argparse.Namespace) -> int:
     return 0
 
 
-def _segment_one(
-    model: torch.nn.Module, card: dict, photo: Path, threshold: float, options: argparse.Namespace
-) -> tuple[float, str]:
-    image = read_image(photo)
-    probability, fov = (part.numpy() for part in segment(model, image, card, flips=options.flips))
-    vessels = (probability >= threshold) & fov
-    grey = (probability * 65535).round().astype(np.uint16)
-    for ending, picture, settings in (
-        ("vessels.png", vessels.astype(np.uint8) * 255, {}),
-        ("probability.png", grey, {}),
-        ("overlay.jpg", painted(image, vessels), {"quality": 92, "subsampling": 0}),
-    ):
-        buffer = io.BytesIO()
-        kind = "JPEG" if ending.endswith("jpg") else "PNG"
-        Image.fromarray(picture).save(buffer, kind, **settings)
-        write_atomically(options.output / f"{photo.stem}_{ending}", buffer.getvalue())
-    return vessels.sum() / fov.sum(), f"{fov.shape[1]}x{fov.shape[0]}"
-
-
 def _open(data: str, split: str) -> datasets.ImageFolder | datasets.ChaseDB1:
     if data.lower() in SETS and not Path(data).is_dir():
         return SETS[data.lower()](split=split)
@@ -210,21 +154,12 @@ def _open(data: str, split: str) -> datasets.ImageFolder | datasets.ChaseDB1:
     return known(data, split=split) if known else datasets.ImageFolder(data)
 
 
-def _threshold(options: argparse.Namespace, card: dict) -> float:
-    threshold = card.get("threshold") if options.threshold is None else options.threshold
-    if threshold is None:
+def threshold(options: argparse.Namespace, card: dict) -> float:
+    """The threshold that the user gives, else the card's."""
+    given = card.get("threshold") if options.threshold is None else options.threshold
+    if given is None:
         raise ValueError("The weights' card gives no threshold: say --threshold, e.g. 0.5.")
-    return threshold
-
-
-def _refuse_same_names(photos: Sequence[Path]) -> None:
-    first: dict[str, Path] = {}
-    for photo in photos:
-        other = first.setdefault(photo.stem.casefold(), photo)
-        if other is not photo:
-            raise ValueError(
-                f"{other} and {photo} would write the same files. Use a folder for each."
-            )
+    return given
 
 
 def _same_settings(path: Path, settings: dict) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from retina_course import cli, commands, weights
+from retina_course import cli, commands, photo_commands, weights
 from retina_course.images import read_image
 from retina_course.inference import segment
 from retina_course.models import create_model
@@ -256,6 +256,8 @@ def test_help_has_examples(command, capsys):
         ("segment", "eye.png", "-o", "out", "--threshold", "high"),
         ("segment", "eye.png", "-o", "out", "--device", "abacus"),
         ("train", "--data", "d", "-o", "out", "--model", "resnet"),
+        ("train", "--data", "d", "-o", "out", "--model", "retina_net"),
+        ("detect", "eye.png"),
         ("download", "DRIVE"),
     ],
 )
@@ -270,7 +272,7 @@ def test_ctrl_c_exits_with_130(photo, weights_file, tmp_path, monkeypatch, capsy
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "segment", interrupted)
+    monkeypatch.setattr(photo_commands, "segment", interrupted)
     assert run("segment", photo, "-o", tmp_path / "out", "--weights", weights_file) == 130
     assert "interrupted" in capsys.readouterr().err
 
@@ -287,16 +289,59 @@ def test_as_a_module_it_prints_no_traceback(tmp_path):
     assert done.stderr == "retina-course: error: No weights file absent.safetensors.\n"
 
 
+@pytest.fixture
+def detector_file(tmp_path):
+    """An untrained detector that sees the second of three classes in every anchor."""
+    torch.manual_seed(0)
+    options = {"num_classes": 3, "width": 4, "pyramid_channels": 8, "head_channels": 8}
+    model = create_model("retina_net", **options)
+    with torch.no_grad():
+        model.network.class_head[-1].bias.view(9, 3)[:, 1] = 2.0
+    card = {"model": "retina_net", "options": options, "fov_diameter": 96, "threshold": 0.5}
+    card["classes"] = ["optic disc", "hard exudates", "haemorrhages"]
+    path = tmp_path / "weights" / "boxes.safetensors"
+    weights.save(path, model, card)
+    return path
+
+
+def test_detect_writes_a_picture_and_boxes_inside_the_photograph(
+    photo, detector_file, tmp_path, capsys
+):
+    out = tmp_path / "out"
+    assert run("detect", photo, "-o", out, "--weights", detector_file, "--no-flips") == 0
+    stored = json.loads((out / "eye_boxes.json").read_text())
+    with Image.open(photo) as image, Image.open(out / "eye_boxes.jpg") as picture:
+        assert picture.size == image.size == (stored["width"], stored["height"])
+        width, height = image.size
+    assert len(stored["detections"]) > 3
+    for row in stored["detections"]:
+        x1, y1, x2, y2 = row["box"]
+        assert 0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height
+        assert row["label"] == "hard exudates" and 0.5 <= row["score"] <= 1
+    text = capsys.readouterr().out
+    assert f"0 optic disc, {len(stored['detections'])} hard exudates, 0 haemorrhages" in text
+    assert run("detect", photo, "-o", out, "--weights", detector_file, "--threshold", "0.99") == 0
+    assert json.loads((out / "eye_boxes.json").read_text())["detections"] == []
+
+
+def test_weights_of_the_other_kind_are_named(photo, detector_file, weights_file, tmp_path, capsys):
+    assert run("segment", photo, "-o", tmp_path / "o", "--weights", detector_file) == 1
+    assert "predict needs a model that returns logits" in capsys.readouterr().err
+    assert run("detect", photo, "-o", tmp_path / "o", "--weights", weights_file) == 1
+    assert "UNetSmall finds no boxes; it segments" in capsys.readouterr().err
+    assert list((tmp_path / "o").iterdir()) == []
+
+
 def test_out_of_memory_is_a_message_and_other_photographs_go_on(
     photo, weights_file, tmp_path, capsys, monkeypatch
 ):
     large = tmp_path / "large.png"
     large.write_bytes(photo.read_bytes())
 
-    one = commands._segment_one
+    one = photo_commands._segment
     monkeypatch.setattr(
-        commands,
-        "_segment_one",
+        photo_commands,
+        "_segment",
         lambda model, card, path, *rest: (
             torch.empty(2**60) if path == large else one(model, card, path, *rest)
         ),
