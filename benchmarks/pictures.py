@@ -212,7 +212,7 @@ def errors(model: nn.Module, card: dict, run: dict, photographs: list[Photograph
     save(figure, RESULTS / f"{card['model']}_chase_db1_errors.jpg")
 
 
-def detections_picture(model: nn.Module, card: dict, photographs: list, threshold: float = 0.3):
+def detections_picture(model: nn.Module, card: dict, photographs: list) -> None:
     """The first six test photographs that show every class, with true and found boxes."""
     shown = [photo for photo in photographs if len(photo.labels.unique()) == 3][:6]
     figure = Figure(figsize=(13.2, 7.4), dpi=110, facecolor="white")
@@ -220,7 +220,7 @@ def detections_picture(model: nn.Module, card: dict, photographs: list, threshol
         found = detection.detect(model, photo.image, card)
         axes.imshow(photo.image)
         truth = {"boxes": photo.boxes, "labels": photo.labels}
-        plotting.draw_boxes(axes, found, truth, threshold)
+        plotting.draw_boxes(axes, found, truth, card["threshold"])
         axes.set_title(f"IDRiD {photo.name}", fontsize=10)
         axes.set_axis_off()
     figure.subplots_adjust(0.01, 0.1, 0.99, 0.95, wspace=0.02, hspace=0.1)
