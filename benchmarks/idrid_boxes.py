@@ -26,11 +26,7 @@ from retina_course import shapes, weights
 from retina_course.data.detection import LESION_CLASSES, RandomViews
 from retina_course.data.idrid import IDRiDBoxes
 from retina_course.detection import detect_photographs, stack_boxed
-from retina_course.detection_metrics import (
-    average_precision,
-    best_threshold,
-    bootstrap_average_precision,
-)
+from retina_course.detection_metrics import best_threshold, bootstrap_average_precision
 from retina_course.models import create_model
 from retina_course.training import default_device, fit, seed_everything
 
@@ -112,19 +108,13 @@ def train(options: argparse.Namespace) -> None:
 
 def scores(found: list[dict], truths: list[dict]) -> dict:
     """Average precision of each class at each IoU, with the interval over photographs."""
-    return {
-        name: {
-            "objects": sum(int((truth["labels"] == label).sum()) for truth in truths),
-            **{
-                f"ap_{threshold}": {
-                    "value": average_precision(found, truths, label, threshold),
-                    "interval": bootstrap_average_precision(found, truths, label, threshold),
-                }
-                for threshold in IOUS
-            },
-        }
-        for label, name in enumerate(LESION_CLASSES, start=1)
-    }
+    rows = {}
+    for label, name in enumerate(LESION_CLASSES, start=1):
+        rows[name] = {"objects": sum(int((truth["labels"] == label).sum()) for truth in truths)}
+        for threshold in IOUS:
+            ap = bootstrap_average_precision(found, truths, label, threshold)
+            rows[name][f"ap_{threshold}"] = {"value": ap.value, "interval": [ap.low, ap.high]}
+    return rows
 
 
 def collect(output: Path) -> None:

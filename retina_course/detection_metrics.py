@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from retina_course.metrics import Interval, bootstrap
 from retina_course.models.boxes import iou
 
 
@@ -79,15 +80,19 @@ def bootstrap_average_precision(
     label: int,
     threshold: float = 0.5,
     *,
-    rounds: int = 1000,
+    samples: int = 1000,
     seed: int = 0,
-) -> tuple[float, float]:
-    """The 95 % interval of the average precision: images are drawn again, with replacement."""
+) -> Interval:
+    """Average precision with its 95 % interval over test images, see `metrics.bootstrap`.
+
+    Raises
+    ------
+    ValueError : so few images show the class that some draws have none; see also `bootstrap`.
+    """
     images = _per_image(detections, truths, label, threshold)
-    rng = np.random.default_rng(seed)
-    draws = rng.integers(len(images), size=(rounds, len(images)))
-    low, high = np.nanpercentile([_area([images[i] for i in draw]) for draw in draws], [2.5, 97.5])
-    return float(low), float(high)
+    return bootstrap(
+        lambda drawn: _area([images[i] for i in drawn]), len(images), samples=samples, seed=seed
+    )
 
 
 def best_threshold(
