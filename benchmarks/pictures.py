@@ -15,10 +15,9 @@ from PIL import Image
 from provenance import ROOT, provenance, write_json
 from scipy import ndimage
 from skimage import data as skimage_data
-from skimage.morphology import skeletonize
 from torch import nn
 
-from retina_course import detection, inference, metrics, plotting, weights
+from retina_course import detection, error_analysis, inference, metrics, plotting, weights
 from retina_course.data.datasets import ChaseDB1, Photograph
 from retina_course.data.detection import LESION_CLASSES
 
@@ -37,10 +36,14 @@ def main() -> None:
 
 def facts(photographs: list[Photograph]) -> None:
     """Field of view, vessels, widths and observers of CHASE_DB1, as JSON."""
-    widths = np.concatenate([vessel_widths(photo) for photo in photographs])
-    by_width = {"below 4": (0, 4), "4 to 8": (4, 8), "8 and more": (8, np.inf)}
-    found = [agreement(photo) for photo in photographs]
-    width, seen = (np.concatenate(part) for part in zip(*found, strict=True))
+    lines = [error_analysis.centreline(photo.vessels) for photo in photographs]
+    widths = np.concatenate([line.width for line in lines])
+    seen = np.concatenate(
+        [
+            error_analysis.seen(photo.vessels2, line)
+            for photo, line in zip(photographs, lines, strict=True)
+        ]
+    )
     scores = [
         metrics.binary_scores(photo.vessels2[photo.fov], photo.vessels[photo.fov])
         for photo in photographs
@@ -79,8 +82,8 @@ def facts(photographs: list[Photograph]) -> None:
             "pooled": pooled,
             "f1_per_image": spread([row["f1"] for row in scores]),
             "centreline_seen_by_width": {
-                name: float(seen[(width >= low) & (width < high)].mean())
-                for name, (low, high) in by_width.items()
+                name: float(seen[(widths >= low) & (widths < high)].mean())
+                for name, (low, high) in error_analysis.WIDTHS.items()
             },
             "drawn_by_one": one_observer_only(photographs),
         },
@@ -88,23 +91,6 @@ def facts(photographs: list[Photograph]) -> None:
         "provenance": provenance(torch.device("cpu")),
     }
     write_json(RESULTS / "chase_db1_facts.json", content)
-
-
-def vessel_widths(photo: Photograph) -> np.ndarray:
-    """Width of the drawn vessels at each centreline pixel, from the distance to their edge.
-
-    Exact for odd widths; an even width reads one pixel less.
-    """
-    return 2 * ndimage.distance_transform_edt(photo.vessels)[skeletonize(photo.vessels)] - 1
-
-
-def agreement(photo: Photograph) -> tuple[np.ndarray, np.ndarray]:
-    """For each centreline pixel of the first observer: its width, and whether the second drew it.
-
-    A shift of up to two pixels counts as drawn: the question is whether the vessel was seen.
-    """
-    near = ndimage.binary_dilation(photo.vessels2, iterations=2)
-    return vessel_widths(photo), near[skeletonize(photo.vessels)]
 
 
 def one_observer_only(photographs: list[Photograph]) -> dict:

@@ -1,0 +1,202 @@
+"""The benchmark: every network, three seeds, two recipes, several scales, on CHASE_DB1.
+
+    python benchmarks/leaderboard.py list
+    python benchmarks/leaderboard.py run --output runs/ [--minutes 60] [--only unet_small ...]
+
+`run` works through the pieces in their order, one after the other, and writes for each one file
+into retina_course/results/leaderboard/, which the book reads. It can be killed at any time: given
+again, it goes on in the middle of the piece, and a finished piece is never done again. With
+--minutes no piece begins after that time. Two processes may work in one output with different
+--only. The name of a row holds the device: another machine adds rows and replaces none. Maps of
+the test photographs (PNG, 65535 = 1) and the weights stay in the output. The data folder is
+RETINA_COURSE_DATA.
+
+The protocol is that of chase_db1.py: the first 8 images train, the last 20 test, inside the field
+of view, threshold from the training images, weights after the last step.
+"""
+
+import argparse
+import io
+import json
+import re
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from chase_db1 import recipe_row, smooth
+from documented_linknet import FOV_DIAMETER, SIDE, train_as_documented
+from PIL import Image
+from provenance import ROOT, provenance, write_json
+
+from retina_course import error_analysis, metrics, shapes, weights
+from retina_course.data.datasets import ChaseDB1
+from retina_course.inference import segment_all
+from retina_course.recipe import Recipe, learning_rate, train_vessels
+from retina_course.training import default_device
+
+ROWS = ROOT / "retina_course" / "results" / "leaderboard"
+SEEDS = (0, 1, 2)
+# Steps, crop and scale of the course's recipe where a GPU is there, then on a CPU. SegNet and
+# RetinaUNet need more than a second a step on a CPU: fewer steps of smaller crops, and the rows
+# say so.
+ON_GPU = {"steps": 6000, "crop": 256, "fov_diameter": 640}
+ON_CPU = {
+    "unet_small": {"steps": 8000},
+    "unet_large": {"steps": 6000},
+    "retina_segmentor": {"steps": 2000},
+    "linknet": {"steps": 3000, "fov_diameter": 960},
+    "segnet": {"steps": 1000, "crop": 128},
+    "retina_unet": {"steps": 400, "crop": 128},
+}
+OPTIONS = {"unet_large": {"fold": 4}}
+SCALES = (512, 960)  # besides each network's own
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One training and its scores."""
+
+    model: str
+    seed: int
+    training: str  # "course" or "documented"
+    recipe: dict = field(hash=False)
+
+    @property
+    def name(self) -> str:
+        r = self.recipe
+        return (
+            f"{self.model}_{self.training}_{r['fov_diameter']}px_{r['crop']}crop_"
+            f"{r['steps']}steps_seed{self.seed}"
+        )
+
+
+def pieces(device: torch.device) -> list[Piece]:
+    """All pieces in order: each network's own scale, the documented recipe, then other scales."""
+    own = {
+        name: ON_GPU | (of_cpu if device.type == "cpu" else {}) for name, of_cpu in ON_CPU.items()
+    }
+    found = [Piece(name, seed, "course", recipe) for seed in SEEDS for name, recipe in own.items()]
+    documented = {"steps": 200, "crop": SIDE, "fov_diameter": FOV_DIAMETER}
+    found += [Piece("linknet", seed, "documented", documented) for seed in SEEDS]
+    found += [
+        Piece(name, seed, "course", recipe | {"fov_diameter": scale})
+        for scale in SCALES
+        for seed in SEEDS
+        for name, recipe in own.items()
+        if scale != recipe["fov_diameter"]
+    ]
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("action", choices=["list", "run"])
+    parser.add_argument("--output", type=Path, default=Path("runs"), help="where the runs are kept")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="budget")
+    parser.add_argument("--only", nargs="+", default=[""], help="pieces whose name begins so")
+    parser.add_argument("--float32", action="store_true", help="no autocast to bfloat16")
+    options = parser.parse_args()
+    device = default_device()
+    began = time.monotonic()
+    for piece in pieces(device):
+        if not piece.name.startswith(tuple(options.only)):
+            continue
+        row = ROWS / f"{piece.name}_{slug(provenance(device)['device'])}.json"
+        if row.exists() or options.action == "list":
+            print(f"{'finished' if row.exists() else 'open    '}  {row.stem}")
+        elif time.monotonic() - began > 60 * options.minutes:
+            print(f"left      {row.stem}: the {options.minutes:g} minutes are over")
+        else:
+            folder = options.output / row.stem
+            folder.mkdir(parents=True, exist_ok=True)
+            train(piece, folder, device, options.float32)
+            write_json(row, score(piece, folder, device))
+            print(f"written   {row.stem}", flush=True)
+
+
+def train(piece: Piece, folder: Path, device: torch.device, float32: bool) -> None:
+    """Train one piece, unless its weights are there; what it cost stands beside them."""
+    if (folder / "training.json").exists():
+        return
+    source = provenance(device)  # now: the code may change while a long run goes on
+    photographs = list(ChaseDB1(split="train"))
+    options = OPTIONS.get(piece.model, {})
+    precision = torch.float32 if float32 else torch.bfloat16
+    if piece.training == "documented":
+        model, history, recipe = train_as_documented(photographs, piece.seed, folder, device)
+    else:
+        chosen = Recipe(lr=learning_rate(piece.model), **piece.recipe)
+        model, history = train_vessels(
+            piece.model,
+            photographs,
+            chosen,
+            options=options,
+            seed=piece.seed,
+            checkpoint=folder / "checkpoint.pt",
+            device=device,
+            precision=precision,
+        )
+        recipe = recipe_row(chosen, not float32, device)
+    card = {
+        "model": piece.model,
+        "options": {"num_classes": 1, **options},
+        "fov_diameter": piece.recipe["fov_diameter"],
+    }
+    weights.save(folder / "weights.safetensors", model, card)
+    cost = {"seconds": history.seconds, "loss": smooth(history.loss)}
+    if device.type == "cuda":
+        cost["gigabytes"] = torch.cuda.max_memory_allocated(device) / 1e9
+    write_json(folder / "training.json", cost | {"recipe": recipe, "provenance": source})
+
+
+def score(piece: Piece, folder: Path, device: torch.device) -> dict:
+    """The row of one trained piece: scores with and without flips, and where they come from."""
+    model, card = weights.load(folder / "weights.safetensors")
+    model.to(device)
+    training, test = list(ChaseDB1(split="train")), list(ChaseDB1(split="test"))
+    height = width = piece.recipe["crop"]
+    row = {
+        "model": piece.model,
+        "options": card["options"],
+        "training": piece.training,
+        "seed": piece.seed,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "training_size": [1, 3, height, width],
+        "macs": shapes.macs(model.cpu(), (1, 3, height, width)),
+        "dataset": {"name": "CHASE_DB1", "digest": ChaseDB1(split="all").digest()},
+        **json.loads((folder / "training.json").read_text()),
+    }
+    model.to(device)
+    for name, flips in (("no_flips", False), ("flips", True)):
+        p, t, fov = segment_all(model, training, card, flips=flips)
+        threshold = metrics.best_threshold(*metrics.pool(p, t, fov))
+        began = time.perf_counter()
+        p, t, fov = segment_all(model, test, card, flips=flips)
+        seconds = (time.perf_counter() - began) / len(test)
+        row[name] = metrics.evaluate(p, t, fov, threshold)
+        row[name]["seconds_an_image"] = seconds
+        for image, photograph in zip(row[name]["per_image"], test, strict=True):
+            image["name"] = photograph.name
+        pooled = metrics.pool(p, t, fov)
+        row[name]["f1_at_half"] = metrics.scores(*pooled, 0.5)["f1"]
+    found = [(one >= threshold) & within for one, within in zip(p, fov, strict=True)]
+    row["calibration"] = error_analysis.calibration(*pooled)
+    inside = [drawn & within for drawn, within in zip(t, fov, strict=True)]
+    row["seen"] = error_analysis.sensitivity_by_place(found, inside)
+    row["false_positives"] = error_analysis.false_positives_by_place(found, t, fov)
+    for photograph, probability in zip(test, p, strict=True):
+        grey, buffer = np.round(probability * 65535).astype(np.uint16), io.BytesIO()
+        Image.fromarray(grey).save(buffer, "PNG")
+        weights.write_atomically(folder / f"{photograph.name}.png", buffer.getvalue())
+    return row
+
+
+def slug(device: str) -> str:
+    """A device's name as a part of a file's name."""
+    return re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
+
+
+if __name__ == "__main__":
+    main()
