@@ -204,12 +204,21 @@ def _output(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def _weights(parser: argparse.ArgumentParser, default: str) -> None:
-    parser.add_argument(
+    parser.set_defaults(weights=default)
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        "--model",
+        dest="weights",
+        default=argparse.SUPPRESS,  # else argparse would not see the default's own name as given
+        metavar="NAME",
+        help="network whose weights come with the package: see `retina-course models` "
+        f"(default: {default})",
+    )
+    group.add_argument(
         "--weights",
-        default=default,
+        default=argparse.SUPPRESS,
         metavar="W",
-        help="weights in the package (see `retina-course models`), or a .safetensors file with "
-        "its card beside it (default: %(default)s)",
+        help="weights of one's own: a .safetensors file with its card beside it",
     )
 
 

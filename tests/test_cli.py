@@ -258,6 +258,7 @@ def test_help_has_examples(command, capsys):
         ("train", "--data", "d", "-o", "out", "--model", "resnet"),
         ("train", "--data", "d", "-o", "out", "--model", "retina_net"),
         ("detect", "eye.png"),
+        ("segment", "eye.png", "-o", "out", "--model", "unet_small", "--weights", "w.safetensors"),
         ("download", "DRIVE"),
     ],
 )
@@ -287,6 +288,16 @@ def test_as_a_module_it_prints_no_traceback(tmp_path):
     )
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr == "retina-course: error: No weights file absent.safetensors.\n"
+
+
+def test_model_names_the_weights_in_the_package(photo, tmp_path, capsys):
+    maps = []
+    for arguments in ([], ["--model", "unet_small"], ["--model", "unet_large"]):
+        assert run("segment", photo, "-o", tmp_path, "--no-flips", *arguments) == 0
+        maps.append((tmp_path / "eye_probability.png").read_bytes())
+    assert maps[0] == maps[1] != maps[2]
+    assert run("segment", photo, "-o", tmp_path, "--model", "linknet9") == 1
+    assert "unet_large, unet_small" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -158,3 +158,20 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
     weights.save(tmp_path / "w.safetensors", model, {"model": "unet_small", "options": {}})
     with pytest.raises(ValueError, match="not finite, first in conv.bias"):
         weights.load(tmp_path / "w.safetensors")
+
+
+def test_half_the_size_gives_the_same_model_to_three_digits(saved, tmp_path):
+    path, model = saved
+    half = tmp_path / "half.safetensors"
+    weights.save(half, model, CARD, half=True)
+    assert half.stat().st_size < 0.6 * path.stat().st_size
+    loaded, card = weights.load(half)
+    assert card["stored_as"] == "float16"
+    assert {t.dtype for t in loaded.parameters()} == {torch.float32}
+    x = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(loaded(x), model.eval()(x), atol=2e-3, rtol=0)
+    with torch.no_grad():
+        model.conv.weight.view(-1)[0] = 1e6
+    with pytest.raises(ValueError, match="half=False"):
+        weights.save(tmp_path / "large.safetensors", model, CARD, half=True)
+    assert not (tmp_path / "large.safetensors").exists()

@@ -26,7 +26,7 @@ def available() -> list[str]:
     return sorted(path.stem for path in _SHIPPED.glob("*.safetensors"))
 
 
-def save(path: str | PathLike, model: nn.Module, card: dict) -> None:
+def save(path: str | PathLike, model: nn.Module, card: dict, *, half: bool = False) -> None:
     """Write `NAME.safetensors` and its card `NAME.json`; each appears whole or not at all.
 
     Parameters
@@ -35,14 +35,23 @@ def save(path: str | PathLike, model: nn.Module, card: dict) -> None:
     card : at least `model` and `options`, from which `create_model` builds this network. Usual
         besides: `size`, `fov_diameter` (pixels), `threshold`, `training_data`, `metrics`,
         `licence`. `intended_use` and the file's `sha256` are added.
+    half : store float16, half the size; `load` returns float32 all the same. Scores of a card
+        must then be those of the rounded weights.
 
     Raises
     ------
-    ValueError : another ending, an incomplete card, or a card that does not describe `model`.
+    ValueError : another ending, an incomplete card, a card that does not describe `model`, or
+        weights too large for float16.
     """
     path = _checked_suffix(path)
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
     _compare(tensors, _build(card, path, device="meta"), path)
+    if half:
+        tensors = {n: t.half() if t.is_floating_point() else t for n, t in tensors.items()}
+        large = [name for name, t in tensors.items() if not t.isfinite().all()]
+        if large:
+            raise ValueError(f"{large[0]} is not finite in float16: save it with half=False.")
+        card = {**card, "stored_as": "float16"}
     data = save_tensors(tensors)
     card = {"intended_use": INTENDED_USE, **card, "sha256": hashlib.sha256(data).hexdigest()}
     text = json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
