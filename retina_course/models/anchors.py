@@ -46,8 +46,9 @@ def match(anchors: Tensor, boxes: Tensor, labels: Tensor) -> tuple[Tensor, Tenso
     1. An anchor whose largest IoU with a box is at least 0.5 belongs to that box.
     2. One whose largest IoU is below 0.4 is background.
     3. One between the two is ignored: it is asked neither for an object nor for none.
-    4. Each box that overlaps with any anchor has its best one, whatever the IoU: else small
-       objects would never be learned. If two boxes claim one anchor, the larger IoU has it.
+    4. Before all this, each box that overlaps with any anchor has its best one, whatever the IoU:
+       else small objects would never be learned. If two boxes claim one anchor, the larger IoU
+       has it.
 
     At equal IoU the first box, or the first anchor, is taken. A box without area has no anchor.
 

@@ -108,6 +108,10 @@ class PyramidNetwork(nn.Module):
         p0 = self.lateral0(c0) + twice(p1, "bilinear")
         return Raw(classes, offsets, self.segmentation_head(self.smooth0(p0)))
 
+    def segmentation_branch(self) -> list[nn.Module]:
+        """What the boxes do not need: P1, P0 and their head."""
+        return [self.lateral1, self.lateral0, self.smooth0, self.segmentation_head]
+
     def _initialise(self, num_classes: int) -> None:
         for module in self.modules():
             if isinstance(module, nn.Conv2d):  # arXiv 1502.01852

@@ -98,6 +98,10 @@ class RetinaUNetDetector(nn.Module):
             pyramid_channels=pyramid_channels,
             head_channels=head_channels,
         )
+        if segmentation_weight == 0:
+            # They stay, so that both have the same weights; several GPUs would wait for gradients.
+            for unused in self.network.segmentation_branch():
+                unused.requires_grad_(False)
 
     def forward(
         self, images: Tensor, targets: list[dict[str, Tensor]] | None = None
