@@ -1,0 +1,128 @@
+"""The benchmark program on made photographs in CHASE_DB1's layout, and the reading of its rows."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from retina_course import leaderboard as board
+from retina_course import training
+from retina_course.data.synthetic import make_fundus
+from retina_course.weights import load
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+import leaderboard as program  # noqa: E402
+
+TINY = {"steps": 120, "crop": 32, "fov_diameter": 64}
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory):
+    """28 made eyes of 64 pixels under the names of CHASE_DB1."""
+    root = tmp_path_factory.mktemp("data") / "CHASE_DB1"
+    root.mkdir()
+    for child in range(1, 15):
+        for i, eye in enumerate("LR"):
+            made = make_fundus(64, seed=2 * child + i)
+            name = f"Image_{child:02d}{eye}"
+            pixels = (made.image.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+            Image.fromarray(pixels).save(root / f"{name}.jpg", quality=95)
+            for ending in ("_1stHO.png", "_2ndHO.png"):
+                Image.fromarray(made.vessel.numpy()).save(root / f"{name}{ending}")
+    return root.parent
+
+
+@pytest.fixture
+def bench(photographs, tmp_path, monkeypatch):
+    """The program with two tiny pieces; rows go to a folder of the test."""
+    monkeypatch.setenv("RETINA_COURSE_DATA", str(photographs))
+    monkeypatch.setattr(program, "ROWS", tmp_path / "rows")
+    monkeypatch.setattr(board, "_FOLDER", tmp_path / "rows")
+    pieces = [program.Piece("unet_small", seed, "course", TINY) for seed in (0, 1)]
+    monkeypatch.setattr(program, "pieces", lambda device: pieces)
+    (tmp_path / "rows").mkdir()
+
+    def run(output, *arguments):
+        monkeypatch.setattr(sys, "argv", ["leaderboard.py", *arguments, "--output", str(output)])
+        program.main()
+
+    return run
+
+
+def without_times(row: dict) -> dict:
+    row = {k: v for k, v in row.items() if k != "seconds"}
+    for name in ("flips", "no_flips"):
+        row[name] = {k: v for k, v in row[name].items() if k != "seconds_an_image"}
+    return row
+
+
+def test_a_killed_run_goes_on_and_ends_where_an_uninterrupted_one_does(
+    bench, tmp_path, monkeypatch, capsys
+):
+    saved = training._save
+
+    def killed(path, step, *rest):
+        saved(path, step, *rest)
+        if step == 100:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            bench(tmp_path / "a", "run")
+    assert list((tmp_path / "rows").iterdir()) == []
+    bench(tmp_path / "a", "run")
+    rows = sorted((tmp_path / "rows").iterdir())
+    assert len(rows) == 2
+    resumed = [without_times(json.loads(row.read_text())) for row in rows]
+    written = [row.stat().st_mtime_ns for row in rows]
+    capsys.readouterr()
+    bench(tmp_path / "a", "run")  # nothing is done twice
+    assert capsys.readouterr().out.count("finished") == 2
+    assert [row.stat().st_mtime_ns for row in rows] == written
+
+    for row in rows:
+        row.unlink()
+    bench(tmp_path / "b", "run")
+    assert [without_times(json.loads(row.read_text())) for row in rows] == resumed
+    for piece in (tmp_path / "a").iterdir():
+        first, _ = load(piece / "weights.safetensors")
+        second, _ = load(tmp_path / "b" / piece.name / "weights.safetensors")
+        pairs = zip(first.parameters(), second.parameters(), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs)
+        assert len(list(piece.glob("Image_*.png"))) == 20
+
+    (entry,) = board.read()
+    assert len(entry.runs) == 2 and len(entry.images) == 20
+    assert entry.children[:3] == ["05", "05", "06"]
+    assert "unet_small 64" in str(board.table([entry]))
+    low, high = board.interval(entry)[1:]
+    assert low <= entry.per_image("f1").mean() <= high
+    assert board.difference(entry, entry) == (0, 0, 0)
+
+
+def test_no_piece_begins_after_the_budget(bench, tmp_path, capsys):
+    bench(tmp_path / "a", "run", "--minutes", "-1")
+    assert capsys.readouterr().out.count("minutes are over") == 2
+    assert not (tmp_path / "a").exists() and list((tmp_path / "rows").iterdir()) == []
+
+
+def test_the_list_names_every_network_at_three_seeds():
+    named = [piece.name for piece in program.pieces(torch.device("cpu"))]
+    assert len(named) == len(set(named))
+    for model in program.ON_CPU:
+        for seed in (0, 1, 2):
+            mine = [n for n in named if n.startswith(f"{model}_") and n.endswith(f"seed{seed}")]
+            assert any("_512px_" in n for n in mine) and any("_960px_" in n for n in mine)
+    on_gpu = {p.recipe["steps"] for p in program.pieces(torch.device("cuda"))}
+    assert on_gpu == {6000, 200}
+
+
+def test_without_rows_the_message_says_what_writes_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(board, "_FOLDER", tmp_path / "none")
+    with pytest.raises(ValueError, match="benchmarks/leaderboard.py run"):
+        board.read()
