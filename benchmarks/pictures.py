@@ -201,7 +201,7 @@ def errors(model: nn.Module, card: dict, run: dict, photographs: list[Photograph
 def detections_picture(model: nn.Module, card: dict, photographs: list) -> None:
     """The first six test photographs that show every class, with true and found boxes."""
     shown = [photo for photo in photographs if len(photo.labels.unique()) == 3][:6]
-    figure = Figure(figsize=(13.2, 7.4), dpi=110, facecolor="white")
+    figure = Figure(figsize=(13.2, 7.0), dpi=110, facecolor="white", layout="constrained")
     for axes, photo in zip(figure.subplots(2, 3).flat, shown, strict=True):
         found = detection.detect(model, photo.image, card)
         axes.imshow(photo.image)
@@ -209,10 +209,9 @@ def detections_picture(model: nn.Module, card: dict, photographs: list) -> None:
         plotting.draw_boxes(axes, found, truth, card["threshold"])
         axes.set_title(f"IDRiD {photo.name}", fontsize=10)
         axes.set_axis_off()
-    figure.subplots_adjust(0.01, 0.1, 0.99, 0.95, wspace=0.02, hspace=0.1)
     plotting.box_legend(figure, LESION_CLASSES, with_truth=True)
     credit = "Photographs: IDRiD, Porwal et al. 2018, CC BY 4.0; boxes: CODRAS, CC BY-SA 4.0"
-    figure.text(0.99, 0.01, credit, ha="right", fontsize=8)
+    figure.suptitle(credit, x=0.99, ha="right", fontsize=8)
     save(figure, RESULTS / f"{card['model']}_idrid.jpg")
 
 

@@ -10,7 +10,7 @@ from retina_course.data.detection import flip_boxes
 from retina_course.data.idrid import BoxedPhotograph
 from retina_course.images import ImageSource, read_image
 from retina_course.inference import FLIPS, evaluating, find_fov, pad, resize, working_view
-from retina_course.models.boxes import clip, cluster
+from retina_course.models.boxes import area, clip, cluster
 
 
 def detect(
@@ -63,7 +63,8 @@ def detect_view(model: nn.Module, view: Tensor, *, flips: bool) -> dict[str, Ten
             (one,) = model(padded[None].to(device))
             one = {key: value.cpu() for key, value in one.items()}
             one["boxes"] = flip_boxes(clip(one["boxes"], size), size, axes)
-            results.append(one)
+            inside = area(one["boxes"]) > 0  # not in the padding
+            results.append({key: value[inside] for key, value in one.items()})
     if not flips:
         return {key: value.clone() for key, value in results[0].items()}
     counts = torch.tensor([len(one["scores"]) for one in results])

@@ -107,12 +107,12 @@ def best_threshold(
 
     Raises
     ------
-    ValueError : nothing was detected; see also `precision_recall`.
+    ValueError : nothing was detected, or there is no object; see also `precision_recall`.
     """
     images = [row for label in labels for row in _per_image(detections, truths, label, threshold)]
     curve = _curve(images)
-    if not len(curve.threshold):
-        raise ValueError("There is no detection to choose a threshold from.")
+    if not len(curve.threshold) or np.isnan(curve.recall).any():
+        raise ValueError("A threshold needs images with objects, and at least one detection.")
     f1 = 2 * curve.precision * curve.recall / (curve.precision + curve.recall).clip(1e-12)
     return float(curve.threshold[f1.argmax()])
 
@@ -141,6 +141,8 @@ def _per_image(
             f"Expected detections and truths of the same images, got {len(detections)} and "
             f"{len(truths)}."
         )
+    if not truths:
+        raise ValueError("There are no images to score.")
     images = []
     for detection, truth in zip(detections, truths, strict=True):
         mine, wanted = detection["labels"].cpu() == label, truth["labels"].cpu() == label

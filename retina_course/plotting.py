@@ -23,7 +23,7 @@ from retina_course.training import History
 
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
 BLACK, GREY = "#000000", "#DDDDDD"
-BOX_COLOURS = ("#56E4FF", ORANGE, "#F0E442", PURPLE)  # light, on a dark fundus
+BOX_COLOURS = ("#56E4FF", "#F0E442", "#FF8AD8", "#7CFC9A")  # light, on a dark fundus
 STYLES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (PURPLE, ":"))
 
 

@@ -91,7 +91,12 @@ def shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Sequential 
 
 def check_channels(in_channels: int, num_classes: int) -> None:
     """Raise `ValueError` unless both channel counts of a network are positive integers."""
-    for name, value in (("in_channels", in_channels), ("num_classes", num_classes)):
+    check_positive(in_channels=in_channels, num_classes=num_classes)
+
+
+def check_positive(**options: int) -> None:
+    """Raise `ValueError` unless every option is a positive integer; the message names it."""
+    for name, value in options.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ValueError(f"{name} must be a positive integer, got {value!r}.")
 

@@ -107,8 +107,8 @@ def cluster(
     boxes, scores, labels of the clusters, best first.
     """
     view = torch.repeat_interleave(torch.arange(len(views)), views.cpu()).to(boxes.device)
-    same = (iou(boxes, boxes) > threshold) & (labels[:, None] == labels)
     overlaps, areas = iou(boxes, boxes), area(boxes)
+    same = (overlaps > threshold) & (labels[:, None] == labels)
     free = areas > 0
     found = []
     for best in scores.argsort(descending=True, stable=True).tolist():
@@ -121,7 +121,8 @@ def cluster(
         weighted = weight * scores[members]
         missing = len(views) - len(view[members].unique())
         score = weighted.sum() / (weight.sum() + missing * weight.mean())
-        box = (boxes[members] * weighted[:, None]).sum(dim=0) / weighted.sum()
+        share = weighted if weighted.sum() > 0 else weight  # scores of 0 do not divide
+        box = (boxes[members] * share[:, None]).sum(dim=0) / share.sum()
         found.append((box, score, labels[best]))
     if not found:
         return boxes[:0], scores[:0], labels[:0]

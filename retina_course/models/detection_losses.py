@@ -27,10 +27,11 @@ def focal_loss(logits: Tensor, classes: Tensor, gamma: float = 2.0, alpha: float
     used = classes >= NEGATIVE
     logits, classes = logits[used].float(), classes[used]
     target = F.one_hot(classes, logits.shape[1] + 1)[:, 1:].float()
-    cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    wrong = -torch.expm1(-cross_entropy)  # 1 - q, exact also where q rounds to 1
+    # Logarithms of q and 1 - q, not q itself: no power and no gradient of a rounded zero.
+    signed = (2 * target - 1) * logits
+    log_q, log_rest = F.logsigmoid(signed), F.logsigmoid(-signed)
     weight = alpha * target + (1 - alpha) * (1 - target)
-    total = (weight * wrong**gamma * cross_entropy).sum()
+    total = -(weight * torch.exp(gamma * log_rest) * log_q).sum()
     return total / (classes > NEGATIVE).sum().clamp(min=1)
 
 

@@ -21,7 +21,7 @@ ENCODERS = {
     "resnet18": (BasicBlock, (2, 2, 2, 2), (1, 2, 4, 8)),
     "resnet50": (Bottleneck, (3, 4, 6, 3), (4, 8, 16, 32)),
 }
-PRIOR = 0.01  # the first probability of an object in every anchor, arXiv 1708.02002, section 4.1
+PRIOR = 0.01  # of an object in an anchor, by the last layer's bias; arXiv 1708.02002, section 4.1
 
 
 class Raw(NamedTuple):

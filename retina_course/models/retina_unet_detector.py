@@ -9,7 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from retina_course.models.anchors import NEGATIVE, make_anchors, match
-from retina_course.models.blocks import check_channels, check_choice, check_input
+from retina_course.models.blocks import (
+    check_channels,
+    check_choice,
+    check_input,
+    check_positive,
+)
 from retina_course.models.boxes import clip, decode, encode, nms
 from retina_course.models.detection_losses import (
     box_loss,
@@ -78,12 +83,23 @@ class RetinaUNetDetector(nn.Module):
     ):
         super().__init__()
         check_channels(in_channels, num_classes)
+        check_positive(
+            width=width,
+            pyramid_channels=pyramid_channels,
+            head_channels=head_channels,
+            max_boxes=max_boxes,
+        )
         check_choice("class_loss", class_loss, tuple(CLASS_LOSSES))
         check_choice("encoder", encoder, tuple(ENCODERS))
-        if segmentation_weight < 0:
+        if not segmentation_weight >= 0:
             raise ValueError(f"segmentation_weight must be 0 or more, got {segmentation_weight}.")
-        if anchor_scale <= 0:
+        if not anchor_scale > 0:
             raise ValueError(f"anchor_scale must be positive, got {anchor_scale}.")
+        if not (0 <= score_threshold <= 1 and 0 <= nms_iou <= 1):
+            raise ValueError(
+                "score_threshold and nms_iou must lie in [0, 1], got "
+                f"{score_threshold} and {nms_iou}."
+            )
         self.in_channels, self.num_classes = in_channels, num_classes
         self.segmentation_weight, self.class_loss = segmentation_weight, class_loss
         self.anchor_scale = anchor_scale
