@@ -1,14 +1,17 @@
 """From a photograph to boxes in its own pixels, with a model that is known to find one square."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from matplotlib.patches import Rectangle
 from torch import nn
 
-from retina_course import create_model, plotting
+from retina_course import create_model, plotting, weights
 from retina_course.data.detection import boxes_from_masks
-from retina_course.data.idrid import BoxedPhotograph
+from retina_course.data.idrid import BoxedPhotograph, IDRiDBoxes
 from retina_course.detection import (
     detect,
     detect_photographs,
@@ -17,6 +20,7 @@ from retina_course.detection import (
     stack_boxed,
     view_of,
 )
+from retina_course.models.boxes import iou
 
 
 class BrightSquare(nn.Module):
@@ -259,3 +263,15 @@ def test_drawn_boxes_are_those_above_the_threshold_and_the_truths():
     assert [line.get_color() for line in lines[:2]] == list(plotting.BOX_COLOURS[:2])
     figure = plotting.boxes([image], [found], names=["disc"], threshold=0.5)
     assert len(figure.axes[0].patches) == 1 and len(figure.legends[0].texts) == 1
+
+
+@pytest.mark.skipif(
+    not Path(os.environ.get("RETINA_COURSE_DATA", ""), "IDRiD_boxes").is_dir(),
+    reason="RETINA_COURSE_DATA does not hold IDRiD_boxes",
+)
+def test_the_shipped_detector_finds_the_disc_in_photographs_it_was_not_trained_on():
+    model, card = weights.load("retina_net")
+    for photo in list(IDRiDBoxes(split="test"))[:6]:
+        found = detect(model, photo.image, card, flips=False)
+        disc = found["boxes"][(found["labels"] == 1) & (found["scores"] >= card["threshold"])]
+        assert iou(disc, photo.boxes[photo.labels == 1]).max() > 0.7, photo.name
