@@ -21,6 +21,7 @@ import torch
 from chase_db1 import smooth
 from pictures import detections_picture
 from provenance import ROOT, provenance, write_json
+from torch import nn
 
 from retina_course import shapes, weights
 from retina_course.data.detection import LESION_CLASSES, RandomViews
@@ -106,6 +107,17 @@ def train(options: argparse.Namespace) -> None:
     print(f"{folder}: {json.dumps(run['flips'])}")
 
 
+class Detecting(nn.Module):
+    """What a detector computes to find boxes: its network without the segmentation."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.network(x, segment=False).classes
+
+
 def scores(found: list[dict], truths: list[dict]) -> dict:
     """Average precision of each class at each IoU, with the interval over photographs."""
     rows = {}
@@ -130,7 +142,7 @@ def collect(output: Path) -> None:
         rows[name] = {
             "options": OPTIONS,
             "parameters": sum(p.numel() for p in model.parameters()),
-            "macs": shapes.macs(model.network, mine[0]["training_size"]),
+            "macs": shapes.macs(Detecting(model.network), mine[0]["training_size"]),
             "recipe": mine[0]["recipe"],
             "training_size": mine[0]["training_size"],
             "runs": [

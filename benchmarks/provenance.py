@@ -17,7 +17,8 @@ def provenance(device: torch.device) -> dict:
     """Where, when and from which code a result comes."""
     git = ["git", "-C", str(ROOT)]
     commit = subprocess.check_output([*git, "rev-parse", "HEAD"], text=True).strip()
-    code = ["retina_course", "benchmarks"]
+    # Results are no code: the rows that a run writes do not change what the next one computes.
+    code = ["retina_course", "benchmarks", ":!retina_course/results", ":!retina_course/weights"]
     changed = subprocess.check_output([*git, "status", "--porcelain", *code])
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
     return {

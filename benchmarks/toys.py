@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from chase_db1 import smooth
+from idrid_boxes import Detecting
 from provenance import ROOT, provenance, write_json
 
 from retina_course import shapes
@@ -178,7 +179,10 @@ def collect(output: Path) -> None:
                 "options": OPTIONS,
                 "parameters": sum(p.numel() for p in model.parameters()),
                 "macs": {
-                    str(size): shapes.macs(model.network, (1, 1, size, size))
+                    str(size): {
+                        "detection": shapes.macs(Detecting(model.network), (1, 1, size, size)),
+                        "with segmentation": shapes.macs(model.network, (1, 1, size, size)),
+                    }
                     for size in sorted({size for size, _ in settings})
                 },
             },
