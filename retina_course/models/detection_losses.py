@@ -59,7 +59,7 @@ def hard_negative_loss(logits: Tensor, classes: Tensor, ratio: int = 3) -> Tenso
 def box_loss(offsets: Tensor, target: Tensor) -> Tensor:
     """Smooth L1 of the positive anchors' offsets `(P, 4)`, their mean; 0 where there is none.
 
-    0.5 d^2 for a difference |d| < 1, |d| - 0.5 beyond. Source: arXiv 1504.08083, equation 3.
+    A difference d gives d^2 / 2 below 1, and d - 1/2 beyond. Source: arXiv 1504.08083, equation 3.
     """
     return F.smooth_l1_loss(offsets.float(), target, reduction="sum") / max(1, target.numel())
 
