@@ -77,11 +77,7 @@ def _segment(add: Callable) -> None:
         "resampled so that its field of view has the size that the network was trained on. "
         + commands.NOT_MEDICAL,
     )
-    parser.add_argument("photos", metavar="PHOTO", nargs="+", type=Path, help="image file")
-    _output(parser, "folder for the pictures")
-    _weights(parser, "unet_small")
-    _prediction(parser, "vessel where the probability is at least T")
-    _device(parser)
+    _photographs(parser, "unet_small", "vessel where the probability is at least T")
 
 
 def _detect(add: Callable) -> None:
@@ -97,11 +93,7 @@ def _detect(add: Callable) -> None:
         "a lesion in it and a lesion without a box are common: see the card's scores "
         "(`retina-course models`). " + commands.NOT_MEDICAL,
     )
-    parser.add_argument("photos", metavar="PHOTO", nargs="+", type=Path, help="image file")
-    _output(parser, "folder for the pictures")
-    _weights(parser, "retina_net")
-    _prediction(parser, "boxes with a score of at least T")
-    _device(parser)
+    _photographs(parser, "retina_net", "boxes with a score of at least T")
 
 
 def _train(add: Callable) -> None:
@@ -193,6 +185,14 @@ def _command(
     )
     parser.set_defaults(command=command)
     return parser
+
+
+def _photographs(parser: argparse.ArgumentParser, weights: str, threshold: str) -> None:
+    parser.add_argument("photos", metavar="PHOTO", nargs="+", type=Path, help="image file")
+    _output(parser, "folder for the pictures")
+    _weights(parser, weights)
+    _prediction(parser, threshold)
+    _device(parser)
 
 
 def _data(parser: argparse.ArgumentParser) -> None:
