@@ -119,7 +119,7 @@ def made_toys(
     The toy experiment of arXiv 1811.08661, section 4.2, corrected. Noise is uniform in [0, 1); a
     disc of `radius` pixels is 0.2 brighter, and a ring (label 2, as likely as a disc, label 1)
     lacks the middle `hole` pixels of radius. The published program compares the squared distance
-    with a squared DIAMETER, so that its objects of "diameter 20" measure 40 pixels, and leaves a
+    with a squared DIAMETER, so that its objects of "diameter 20" measure 39 pixels, and leaves a
     margin for 20, so that the border cuts some of them. Here `radius` is the radius, and no object
     is cut. All is divided by 1.2, to stay in [0, 1].
 

@@ -40,7 +40,8 @@ def hard_negative_loss(logits: Tensor, classes: Tensor, ratio: int = 3) -> Tenso
 
     Of P positive anchors, the P x `ratio` negatives (at least `ratio`) of the largest loss are
     used; the result is the mean of the two means, or the negatives' where there is no positive.
-    Mining: arXiv 1512.02325, section 2.2; the mean of means: arXiv 1811.08661's own program.
+    Mining: arXiv 1512.02325, section 2.2; the mean of means: arXiv 1811.08661's own program, which
+    draws as many negatives as positives, at random from the most mistaken.
 
     Parameters
     ----------
