@@ -1,6 +1,6 @@
 """Train detectors on IDRiD's boxes and score them on photographs that they have not seen.
 
-    python benchmarks/idrid_boxes.py train --model retina_net --seed 0 --output runs/
+    python benchmarks/idrid_boxes.py train --steps 2000 --bfloat16 --output runs/
     python benchmarks/idrid_boxes.py collect --output runs/
 
 `train` can be killed at any time: started again, it continues; a finished run is not run again.

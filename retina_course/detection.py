@@ -30,7 +30,8 @@ def detect(
     Returns
     -------
     dict of `boxes` float32 `(B, 4)` (x1, y1, x2, y2), `scores` `(B,)`, `labels` int64 `(B,)`, best
-    first; empty where nothing is found.
+    first; empty where nothing is found. With flips there may be more than the model's `max_boxes`,
+    and scores below its `score_threshold`: a view that saw nothing counts as 0.
 
     Raises
     ------

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from retina_course.inference import evaluating
 from retina_course.metrics import Interval, bootstrap
 from retina_course.models.boxes import iou
 
@@ -52,7 +53,8 @@ def precision_recall(
 
     Raises
     ------
-    ValueError : another number of images, or scores that are not finite.
+    ValueError : no image, another number of images, scores that are not finite, or a threshold
+        outside (0, 1].
     """
     return _curve(_per_image(detections, truths, label, threshold))
 
@@ -103,12 +105,15 @@ def best_threshold(
 ) -> float:
     """The score from which on boxes give the highest F1, all classes together.
 
-    To be chosen on training images. F1 = 2 TP / (boxes + objects).
+    To be chosen on training images. F1 = 2 TP / (boxes + objects). `threshold` is the IoU of a hit,
+    the result a score.
 
     Raises
     ------
     ValueError : nothing was detected, or there is no object; see also `precision_recall`.
     """
+    if not len(labels):
+        raise ValueError("There is no label to score.")
     images = [row for label in labels for row in _per_image(detections, truths, label, threshold)]
     curve = _curve(images)
     if not len(curve.threshold) or np.isnan(curve.recall).any():
@@ -123,8 +128,7 @@ def detect_all(
     """The detections of many images of one size `(M, C, H, W)`, on the CPU."""
     device = next(model.parameters()).device
     found = []
-    model.eval()
-    with torch.inference_mode():
+    with evaluating(model), torch.inference_mode():
         for batch in images.split(batch_size):
             found += [
                 {key: value.cpu() for key, value in one.items()} for one in model(batch.to(device))
@@ -143,6 +147,8 @@ def _per_image(
         )
     if not truths:
         raise ValueError("There are no images to score.")
+    if not 0 < threshold <= 1:
+        raise ValueError(f"The IoU threshold must lie in (0, 1], got {threshold}.")
     images = []
     for detection, truth in zip(detections, truths, strict=True):
         mine, wanted = detection["labels"].cpu() == label, truth["labels"].cpu() == label

@@ -218,7 +218,7 @@ class RandomViews:
             centre = torch.cat([0.5 + shift[i], 0.5 + shift[i]]).to(images.device) * size
             boxes = (target["boxes"] - centre) * float(scale[i]) + size / 2
             visible = torch.minimum(boxes.clamp(min=0), size)
-            kept = _area(visible) >= 0.5 * _area(boxes)
+            kept = (_area(visible) > 0) & (_area(visible) >= 0.5 * _area(boxes))
             result = {"boxes": visible[kept], "labels": target["labels"][kept]}
             if "segmentation" in target:
                 classes = target["segmentation"][None, None].float()

@@ -46,16 +46,16 @@ def match(anchors: Tensor, boxes: Tensor, labels: Tensor) -> tuple[Tensor, Tenso
     1. An anchor whose largest IoU with a box is at least 0.5 belongs to that box.
     2. One whose largest IoU is below 0.4 is background.
     3. One between the two is ignored: it is asked neither for an object nor for none.
-    4. Before all this, each box that overlaps with any anchor has its best one, whatever the IoU:
-       else small objects would never be learned. If two boxes claim one anchor, the larger IoU
-       has it.
+    4. Above all this, each box claims the one anchor that it overlaps most, whatever the IoU, if it
+       overlaps any: else small objects would never be learned. If several boxes claim one anchor,
+       the largest IoU has it, and the others get no second choice.
 
     At equal IoU the first box, or the first anchor, is taken. A box without area has no anchor.
 
     Parameters
     ----------
     anchors : `(A, 4)`.
-    boxes, labels : `(K, 4)` and int64 `(K,)`, 1 or more; K may be 0.
+    boxes, labels : `(M, 4)`, cut at the border, and int64 `(M,)`, 1 or more; M may be 0.
 
     Returns
     -------

@@ -9,8 +9,8 @@ import math
 import torch
 from torch import Tensor
 
-# Offsets are learned in these units, so that all four are of order one. The networks that the
-# course describes share them: arXiv 1811.08661 and, before it, arXiv 1506.01497.
+# Offsets are learned in these units, so that all four are of order one. They are those of the
+# program published with arXiv 1811.08661.
 CENTRE_UNIT, SIZE_UNIT = 0.1, 0.2
 LARGEST_GROWTH = math.log(1000 / 16)  # exp of a wild first prediction stays finite
 
@@ -53,7 +53,10 @@ def encode(anchors: Tensor, boxes: Tensor) -> Tensor:
 
 
 def decode(anchors: Tensor, offsets: Tensor) -> Tensor:
-    """The boxes that `offsets` describe, the inverse of `encode`; growth is at most 62.5-fold."""
+    """The boxes that `offsets` describe: `(A, 4), (A, 4) -> (A, 4)`, the inverse of `encode`.
+
+    Growth is at most 62.5-fold.
+    """
     anchor_centre, anchor_size = _centre_and_size(anchors)
     centre = anchor_centre + CENTRE_UNIT * offsets[..., :2] * anchor_size
     growth = (SIZE_UNIT * offsets[..., 2:]).clamp(max=LARGEST_GROWTH)
@@ -104,7 +107,7 @@ def cluster(
 
     Returns
     -------
-    boxes, scores, labels of the clusters, best first.
+    boxes, scores, labels of the clusters, best first; boxes without area are left out.
     """
     view = torch.repeat_interleave(torch.arange(len(views)), views.cpu()).to(boxes.device)
     overlaps, areas = iou(boxes, boxes), area(boxes)

@@ -40,7 +40,8 @@ class PyramidNetwork(nn.Module):
     """`(N, in_channels, H, W) ->` class logits, box offsets and a segmentation; see `Raw`.
 
     C0 to C5 halve the sides and carry more and more channels. P5 down to P0 have one number of
-    channels: each is a 1x1 convolution of its C plus the coarser P at twice its size.
+    channels: each is a 1x1 convolution of its C plus the coarser sum at twice its size (nearest;
+    bilinear for P1 and P0); a 3x3 convolution smooths P5 to P2 and P0.
 
     Parameters
     ----------

@@ -122,7 +122,8 @@ class RetinaUNetDetector(nn.Module):
     def forward(
         self, images: Tensor, targets: list[dict[str, Tensor]] | None = None
     ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
-        """The losses in training mode, the detections in eval mode.
+        """In training mode the losses, scalars `classes`, `boxes` and, unless its weight is 0,
+        `segmentation`; in eval mode the detections, as the class says.
 
         Parameters
         ----------
@@ -204,9 +205,10 @@ class RetinaUNetDetector(nn.Module):
         for i, target in enumerate(targets):
             missing = [key for key in needed if key not in target]
             if missing:
+                hint = "Without segmentations build the model with segmentation_weight=0."
                 raise ValueError(
                     f"Target {i} lacks {' and '.join(missing)}; it has {', '.join(target)}. "
-                    "Without segmentations build the model with segmentation_weight=0."
+                    + (hint if missing == ["segmentation"] else "")
                 )
             k = len(target["labels"])
             shapes = {"boxes": (k, 4), "labels": (k,), "segmentation": size}
