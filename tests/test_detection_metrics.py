@@ -231,6 +231,11 @@ def test_bad_input_is_named():
         best_threshold([detections([BOX], [0.5])], [truth()], [1])
     with pytest.raises(ValueError, match="no images"):
         average_precision([], [], 1)
+    with pytest.raises(ValueError, match="no label"):
+        best_threshold([detections()], [truth([BOX])], [])
+    for threshold in (0, -0.1, 1.5, float("nan")):
+        with pytest.raises(ValueError, match="IoU threshold must lie in"):
+            average_precision([detections()], [truth([BOX])], 1, threshold)
 
 
 @settings(deadline=None, max_examples=20)
@@ -299,6 +304,8 @@ def test_many_images_are_detected_in_batches_in_order():
     images, model = torch.rand(5, 3, 8, 12), Brightest().train()
     found = detect_all(model, images, batch_size=2)
     assert model.batches == [2, 2, 1] and len(found) == 5
+    assert model.training  # as it was before
+    model.eval()
     for image, one in zip(images, found, strict=True):
         (alone,) = model(image[None])
         assert all(torch.equal(one[key], alone[key]) for key in alone)
