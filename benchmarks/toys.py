@@ -67,9 +67,6 @@ def main() -> None:
 def train(options: argparse.Namespace, seed: int, n: int, weight: float) -> None:
     name = f"toys_{options.size}_{options.steps}_n{n}_w{weight:g}_seed{seed}"
     file = options.output / f"{name}.json"
-    if file.exists():
-        print(f"{name} is finished.")
-        return
     options.output.mkdir(parents=True, exist_ok=True)
     device = default_device()
     source = provenance(device)
@@ -84,6 +81,11 @@ def train(options: argparse.Namespace, seed: int, n: int, weight: float) -> None
         "optimizer": "AdamW, one cosine to zero, gradients clipped at 1",
         "precision": "bfloat16" if half else "float32",
     }
+    if file.exists():
+        if json.loads(file.read_text())["recipe"] != recipe:
+            raise SystemExit(f"{file} has another recipe: name another output.")
+        print(f"{name} is finished.")
+        return
     images, targets = made_toys(n, seed, size=options.size)
     test, truths = made_toys(options.test, TEST_SEED, size=options.size)
     seed_everything(seed)
@@ -145,6 +147,8 @@ def collect(output: Path) -> None:
             if (r["recipe"]["size"], r["recipe"]["steps"]) == (size, steps)
             and (r["images"], r["segmentation_weight"]) == (n, weight)
         ]
+        if any(r["recipe"] != mine[0]["recipe"] for r in mine):
+            raise SystemExit(f"The runs of {n} images, weight {weight:g}, differ in their recipe.")
         if mine:
             rows.append(
                 {

@@ -123,7 +123,10 @@ def stack_boxed(
 
 
 def ellipses(boxes: Tensor, labels: Tensor, size: tuple[int, int]) -> Tensor:
-    """A class map int64 `(H, W)` of the ellipses that the boxes hold, small ones on top."""
+    """A class map int64 `(H, W)` = `size` of the ellipses in boxes `(K, 4)`, small ones on top.
+
+    `labels` int64 `(K,)` are the classes, 0 is the background.
+    """
     classes = torch.zeros(size, dtype=torch.int64)
     y, x = (torch.arange(side) + 0.5 for side in size)
     sides = boxes[:, 2:] - boxes[:, :2]

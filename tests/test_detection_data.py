@@ -474,3 +474,13 @@ def test_the_published_idrid_boxes():
     x1, y1, x2, y2 = photo.boxes[photo.labels == 1][0].int().tolist()
     assert photo.image[y1:y2, x1:x2].mean() > 1.3 * photo.image.mean()
     assert (iou(photo.boxes, photo.boxes).diag() == 1).all()
+
+
+@pytest.mark.parametrize("value", [-1, 3])
+def test_a_segmentation_of_other_classes_is_refused(value):
+    target = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
+    target["segmentation"] = torch.zeros(8, 8, dtype=torch.int64)
+    check_target(target, (8, 8), 2)
+    target["segmentation"][3, 4] = value
+    with pytest.raises(ValueError, match="segmentation of 0 to 2"):
+        check_target(target, (8, 8), 2)

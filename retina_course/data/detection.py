@@ -68,7 +68,7 @@ def check_target(target: Target, size: tuple[int, int], num_classes: int) -> Non
     """Raise `ValueError` unless a target can be learned; here values are checked, once.
 
     Boxes must be finite, have an area inside the picture of `size` (height, width), and may reach
-    beyond it; labels are 1..num_classes.
+    beyond it; labels are 1..num_classes, and a segmentation 0..num_classes.
     """
     boxes, labels = target["boxes"], target["labels"]
     if boxes.dim() != 2 or boxes.shape[1] != 4 or labels.shape != boxes.shape[:1]:
@@ -88,6 +88,12 @@ def check_target(target: Target, size: tuple[int, int], num_classes: int) -> Non
         )
     if ((labels < 1) | (labels > num_classes)).any():
         raise ValueError(f"Expected labels from 1 to {num_classes}, got {labels.tolist()}.")
+    classes = target.get("segmentation")
+    if classes is not None and not 0 <= int(classes.min()) <= int(classes.max()) <= num_classes:
+        raise ValueError(
+            f"Expected a segmentation of 0 to {num_classes}, got {int(classes.min())} to "
+            f"{int(classes.max())}."
+        )
 
 
 def made_detection(n: int, size: int = 256, seed: int = 0) -> tuple[Tensor, list[Target]]:
@@ -162,7 +168,7 @@ class RandomViews:
 
     Each image is mirrored at random, then magnified and moved as far as `scale` allows, and
     recoloured. There are no turns: a turned box is no box. Objects that keep less than half of
-    their box's area in view are left out.
+    their box's area in view lose their box; what is seen of them stays in `segmentation`.
 
     Parameters
     ----------

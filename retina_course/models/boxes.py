@@ -94,21 +94,29 @@ def cluster(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Weighted box clustering: one box for each object that several views of a picture show.
 
-    From the best score down, all boxes of the same label whose IoU with the best is above
-    `threshold` form a cluster. With weight w_i = IoU with the best x area, the score is
-    sum(s_i w_i) / (sum(w_i) + missing x mean(w)), so that a view that saw nothing counts as 0;
-    each coordinate is sum(c_i s_i w_i) / sum(s_i w_i). Source: arXiv 1811.08661, section 3 (its
-    third factor, for overlapping patches, is 1 here: all views show the whole picture).
+    From the best score down, all boxes of the same label that are in no cluster yet and whose IoU
+    with the best is above `threshold` form a cluster. With weight w_i = IoU with the best x area,
+    the score is sum(s_i w_i) / (sum(w_i) + missing x mean(w)), so that a view that saw nothing
+    counts as 0; each coordinate is sum(c_i s_i w_i) / sum(s_i w_i). Source: arXiv 1811.08661,
+    section 3 (its third factor, for overlapping patches, is 1 here: all views show the whole
+    picture).
 
     Parameters
     ----------
     boxes, scores, labels : `(B, 4)`, `(B,)`, `(B,)`, all views together.
     views : int64 `(views,)`, how many of the B boxes each view gave, in order.
+    threshold : the IoU above which boxes are one object.
 
     Returns
     -------
     boxes, scores, labels of the clusters, best first; boxes without area are left out.
+
+    Raises
+    ------
+    ValueError : `views` does not add up to the boxes.
     """
+    if int(views.sum()) != len(boxes):
+        raise ValueError(f"The views gave {int(views.sum())} boxes, but there are {len(boxes)}.")
     view = torch.repeat_interleave(torch.arange(len(views)), views.cpu()).to(boxes.device)
     overlaps, areas = iou(boxes, boxes), area(boxes)
     same = (overlaps > threshold) & (labels[:, None] == labels)

@@ -131,7 +131,8 @@ class RetinaUNetDetector(nn.Module):
         targets : in training mode, for each image a dict of `boxes` float `(K, 4)` and `labels`
             int64 `(K,)` from 1, K may be 0; and, unless `segmentation_weight` is 0,
             `segmentation` int64 `(H, W)`, 0 the background. Boxes are cut at the image's border;
-            what has no area then is not learned.
+            what has no area then is not learned. Values are not looked at here: check them once
+            with `data.detection.check_target` (a label 0 would be learned as background).
         """
         check_input(images, self.in_channels, self.size_multiple)
         size = tuple(images.shape[2:])
@@ -147,7 +148,10 @@ class RetinaUNetDetector(nn.Module):
         return self._losses(raw, targets, size)
 
     def segment(self, images: Tensor) -> Tensor:
-        """Logits of the segmentation, `(N, num_classes + 1, H, W)`, background first."""
+        """Logits of the segmentation, `(N, num_classes + 1, H, W)`, background first.
+
+        With `segmentation_weight=0` its layers are not trained, and the logits mean nothing.
+        """
         check_input(images, self.in_channels, self.size_multiple)
         return self.network(images).segmentation
 
