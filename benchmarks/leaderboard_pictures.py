@@ -94,7 +94,9 @@ def picture(found: list[tuple[dict, Path]], photographs: dict[str, Photograph]) 
     legend = plotting.error_legend(errors)
     for patch in legend:  # the numbers of pixels belong to one picture of all
         patch.set_label(patch.get_label().split(":")[0])
-    figure.legend(handles=legend, loc="lower center", ncols=3, frameon=False)
+    figure.legend(
+        handles=legend, loc="lower center", bbox_to_anchor=(0.5, 0.3 * low), ncols=3, frameon=False
+    )
     credit = CREDIT.replace("Photograph:", "Drawn vessels:")
     figure.text(0.99, 0.003, credit, ha="right", fontsize=7)
     save(figure, RESULTS / "leaderboard_errors.jpg")

@@ -103,8 +103,8 @@ def calibration(probabilities: NDArray, target: Mask, bins: int = 10) -> dict:
     Returns
     -------
     dict : for each bin `count`, mean `probability` and `share` of vessels (None where empty);
-        `expected_error`, the mean of |probability - share| over pixels, and `brier`, the mean of
-        (p - t)^2. Source: arXiv 1706.04599, equation 3.
+        `expected_error`, the mean distance of probability and share over pixels, and `brier`, the
+        mean of (p - t)^2. Source: arXiv 1706.04599, equation 3.
     """
     p, t = np.asarray(probabilities, dtype=np.float64), np.asarray(target, dtype=np.float64)
     which = np.minimum((p * bins).astype(int), bins - 1)

@@ -61,7 +61,8 @@ def read() -> list[Entry]:
         if file.name.endswith(".json"):
             run = json.loads(file.read_text(encoding="utf-8"))
             recipe = json.dumps(run["recipe"], sort_keys=True)
-            key = (run["model"], run["training"], recipe, run["provenance"]["device"])
+            options = json.dumps(run["options"], sort_keys=True)
+            key = (run["model"], options, run["training"], recipe, run["provenance"]["device"])
             groups.setdefault(key, []).append(run)
     if not groups:
         raise ValueError("There is no row yet: benchmarks/leaderboard.py run writes them.")
