@@ -16,6 +16,7 @@ from torch import Tensor
 
 from retina_course.data.augment import colour_jitter
 from retina_course.data.synthetic import make_eyes
+from retina_course.models.boxes import area, clip
 
 # The labels 1, 2, 3 of made eyes and of IDRiD, in the order of IDRiD's files.
 LESION_CLASSES = ("optic disc", "hard exudates", "haemorrhages")
@@ -77,9 +78,7 @@ def check_target(target: Target, size: tuple[int, int], num_classes: int) -> Non
             f"{tuple(boxes.shape)} and {tuple(labels.shape)}."
         )
     height, width = size
-    limit = torch.tensor([width, height])
-    low, high = boxes[:, :2].clamp(min=0), torch.minimum(boxes[:, 2:], limit)
-    bad = ~(torch.isfinite(boxes).all(dim=1) & (low < high).all(dim=1))
+    bad = ~(torch.isfinite(boxes).all(dim=1) & (area(clip(boxes, size)) > 0))
     if bad.any():
         i = int(bad.nonzero()[0])
         raise ValueError(
@@ -223,8 +222,8 @@ class RandomViews:
         for i, target in enumerate(targets):
             centre = torch.cat([0.5 + shift[i], 0.5 + shift[i]]).to(images.device) * size
             boxes = (target["boxes"] - centre) * float(scale[i]) + size / 2
-            visible = torch.minimum(boxes.clamp(min=0), size)
-            kept = (_area(visible) > 0) & (_area(visible) >= 0.5 * _area(boxes))
+            visible = clip(boxes, (height, width))
+            kept = (area(visible) > 0) & (area(visible) >= 0.5 * area(boxes))
             result = {"boxes": visible[kept], "labels": target["labels"][kept]}
             if "segmentation" in target:
                 classes = target["segmentation"][None, None].float()
@@ -252,8 +251,3 @@ def flip_boxes(boxes: Tensor, size: tuple[int, int], axes: list[int]) -> Tensor:
     if -2 in axes:
         y1, y2 = size[0] - y2, size[0] - y1
     return torch.stack([x1, y1, x2, y2], dim=-1)
-
-
-def _area(boxes: Tensor) -> Tensor:
-    width, height = (boxes[:, 2:] - boxes[:, :2]).clamp(min=0).unbind(-1)
-    return width * height

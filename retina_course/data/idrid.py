@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from retina_course.data.detection import LESION_CLASSES, check_target
 from retina_course.data.photographs import SPLITS, incomplete
 from retina_course.data.reading import DatasetError, read_rgb
+from retina_course.models.boxes import clip
 
 TEST_IMAGES = 80
 SPLIT_SEED = 0
@@ -125,5 +126,4 @@ def read_boxes(path: Path, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
         check_target(target, size, len(LESION_CLASSES))
     except ValueError as problem:
         raise DatasetError(f"{path}: {problem}") from None
-    limit = torch.tensor([width, height, width, height])
-    return torch.minimum(target["boxes"].clamp(min=0), limit), target["labels"]
+    return clip(target["boxes"], size), target["labels"]
