@@ -484,3 +484,13 @@ def test_a_segmentation_of_other_classes_is_refused(value):
     target["segmentation"][3, 4] = value
     with pytest.raises(ValueError, match="segmentation of 0 to 2"):
         check_target(target, (8, 8), 2)
+
+
+def test_a_box_without_area_does_not_come_out_of_a_view():
+    target = {
+        "boxes": torch.tensor([[8.0, 8, 8, 20], [4, 4, 28, 28]]),
+        "labels": torch.tensor([1, 2]),
+    }
+    views = RandomViews(torch.rand(1, 3, 32, 32), [target], batch_size=4, scale=(0.99, 1.01))
+    _, targets = views(torch.Generator().manual_seed(0))
+    assert [one["labels"].tolist() for one in targets] == [[2]] * 4
