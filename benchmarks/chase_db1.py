@@ -30,7 +30,7 @@ from retina_course import metrics, shapes, weights
 from retina_course.data.datasets import ChaseDB1, Photograph, split_by_patient
 from retina_course.inference import segment_all
 from retina_course.recipe import Recipe, learning_rate, train_vessels
-from retina_course.training import default_device
+from retina_course.training import default_device, default_precision
 
 SHIPPED = 5e6  # bytes: larger weights stay out of the package
 PROTOCOL = {
@@ -66,7 +66,8 @@ def train(options: argparse.Namespace) -> None:
     """One seed: train, predict all 28 images, score; everything under `output`."""
     folder = options.output / f"{options.model}_seed{options.seed}"
     recipe, device = read_recipe(options), default_device()
-    row = recipe_row(recipe, options.bfloat16, device)
+    precision = torch.bfloat16 if options.bfloat16 else default_precision(device)
+    row = recipe_row(recipe, precision)
     if (folder / "run.json").exists():
         stored = json.loads((folder / "run.json").read_text())["recipe"]
         if any(row[key] != stored[key] for key in stored):
@@ -84,7 +85,7 @@ def train(options: argparse.Namespace) -> None:
         seed=options.seed,
         checkpoint=folder / "checkpoint.pt",
         device=device,
-        precision=torch.bfloat16 if options.bfloat16 else None,
+        precision=precision,
     )
     card = {
         "model": options.model,
@@ -115,6 +116,7 @@ def validate(options: argparse.Namespace) -> None:
     """Score a recipe on training children that it was not trained on; no test image is read."""
     recipe = read_recipe(options)
     photographs, device = ChaseDB1(split="train"), default_device()
+    precision = torch.bfloat16 if options.bfloat16 else default_precision(device)
     card = {"fov_diameter": recipe.fov_diameter}
     folds = []
     for held_out in (["01", "02"], ["03", "04"]):
@@ -126,12 +128,12 @@ def validate(options: argparse.Namespace) -> None:
             options=options.options,
             seed=options.seed,
             device=device,
-            precision=torch.bfloat16 if options.bfloat16 else None,
+            precision=precision,
         )
         row = score(model, card, training, others, flips=True)
         folds.append({"held_out": held_out, **row["pooled"]})
     result = {
-        "recipe": recipe_row(recipe, options.bfloat16, device),
+        "recipe": recipe_row(recipe, precision),
         "provenance": provenance(device),
         "seed": options.seed,
         "folds": folds,
@@ -156,7 +158,8 @@ def score(
     row = metrics.evaluate(p, t, fov, threshold)
     for image, photograph in zip(row["per_image"], test, strict=True):
         image["name"] = photograph.name
-    row["f1_at_half"] = metrics.scores(*metrics.pool(p, t, fov), 0.5)["f1"]
+    probabilities, target = metrics.pool(p, t, fov)
+    row["f1_at_half"] = metrics.binary_scores(probabilities >= 0.5, target)["f1"]
     return row
 
 
@@ -304,13 +307,12 @@ def read_recipe(options: argparse.Namespace) -> Recipe:
     return Recipe(**{"lr": learning_rate(options.model), **named})
 
 
-def recipe_row(recipe: Recipe, bfloat16: bool, device: torch.device) -> dict:
-    precision = "bfloat16" if bfloat16 or device.type == "cuda" else "float32"
+def recipe_row(recipe: Recipe, precision: torch.dtype) -> dict:
     return {
         **asdict(recipe),
         "loss": "binary cross-entropy + Dice",
         "optimizer": "AdamW, one cosine to zero, gradients clipped at 1",
-        "precision": precision,
+        "precision": str(precision).removeprefix("torch."),
     }
 
 

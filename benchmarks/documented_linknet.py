@@ -37,7 +37,7 @@ def train_as_documented(
     epoch = Train(dice=DiceLoss(), iou=IoU())
     history, file = History(), folder / "checkpoint.pt"
     if file.exists():
-        stored = torch.load(file, map_location=device, weights_only=True)
+        stored = torch.load(file, map_location="cpu", weights_only=True)
         model.load_state_dict(stored["model"])
         optimizer.load_state_dict(stored["optimizer"])
         history = History(**stored["history"])

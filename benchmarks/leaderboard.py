@@ -18,8 +18,8 @@ of view, threshold from the training images, weights after the last step.
 import argparse
 import io
 import json
-import re
 import time
+import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,13 +28,13 @@ import torch
 from chase_db1 import recipe_row, smooth
 from documented_linknet import FOV_DIAMETER, SIDE, train_as_documented
 from PIL import Image
-from provenance import ROOT, provenance, write_json
+from provenance import ROOT, provenance, slug, write_json
 
 from retina_course import error_analysis, metrics, shapes, weights
 from retina_course.data.datasets import ChaseDB1
 from retina_course.inference import segment_all
 from retina_course.recipe import Recipe, learning_rate, train_vessels
-from retina_course.training import default_device
+from retina_course.training import default_device, default_precision
 
 ROWS = ROOT / "retina_course" / "results" / "leaderboard"
 SEEDS = (0, 1, 2)
@@ -42,16 +42,17 @@ SEEDS = (0, 1, 2)
 # RetinaUNet need more than a second a step on a CPU: fewer steps of smaller crops, and the rows
 # say so.
 ON_GPU = {"steps": 6000, "crop": 256, "fov_diameter": 640}
+OWN_SCALE = {"linknet": {"fov_diameter": 960}}  # its stem divides by 4
 ON_CPU = {
     "unet_small": {"steps": 8000},
     "unet_large": {"steps": 6000},
     "retina_segmentor": {"steps": 2000},
-    "linknet": {"steps": 3000, "fov_diameter": 960},
+    "linknet": {"steps": 3000} | OWN_SCALE["linknet"],
     "segnet": {"steps": 1000, "crop": 128},
     "retina_unet": {"steps": 400, "crop": 128},
 }
 OPTIONS = {"unet_large": {"fold": 4}}
-SCALES = (512, 960)  # besides each network's own
+SCALES = (512, 640, 960)  # besides each network's own
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ class Piece:
 def pieces(device: torch.device) -> list[Piece]:
     """All pieces in order: each network's own scale, the documented recipe, then other scales."""
     own = {
-        name: ON_GPU | (of_cpu if device.type == "cpu" else {}) for name, of_cpu in ON_CPU.items()
+        name: ON_GPU | (of_cpu if device.type == "cpu" else OWN_SCALE.get(name, {}))
+        for name, of_cpu in ON_CPU.items()
     }
     found = [Piece(name, seed, "course", recipe) for seed in SEEDS for name, recipe in own.items()]
     documented = {"steps": 200, "crop": SIDE, "fov_diameter": FOV_DIAMETER}
@@ -96,14 +98,15 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("runs"), help="where the runs are kept")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="budget")
     parser.add_argument("--only", nargs="+", default=[""], help="pieces whose name begins so")
-    parser.add_argument("--float32", action="store_true", help="no autocast to bfloat16")
     options = parser.parse_args()
-    device = default_device()
-    began = time.monotonic()
-    for piece in pieces(device):
-        if not piece.name.startswith(tuple(options.only)):
-            continue
-        row = ROWS / f"{piece.name}_{slug(provenance(device)['device'])}.json"
+    torch.backends.cudnn.allow_tf32 = False  # float32 means float32, also on a GPU
+    device, began, failed = default_device(), time.monotonic(), []
+    wanted = [p for p in pieces(device) if p.name.startswith(tuple(options.only))]
+    if not wanted:
+        parser.error(f"no piece begins with {' or '.join(options.only)}; `list` names them all")
+    machine = slug(provenance(device)["device"])
+    for piece in wanted:
+        row = ROWS / f"{piece.name}_{machine}.json"
         if row.exists() or options.action == "list":
             print(f"{'finished' if row.exists() else 'open    '}  {row.stem}")
         elif time.monotonic() - began > 60 * options.minutes:
@@ -111,19 +114,30 @@ def main() -> None:
         else:
             folder = options.output / row.stem
             folder.mkdir(parents=True, exist_ok=True)
-            train(piece, folder, device, options.float32)
-            write_json(row, score(piece, folder, device))
-            print(f"written   {row.stem}", flush=True)
+            try:
+                train(piece, folder, device)
+                write_json(row, score(piece, folder, device))
+            except Exception:  # the other pieces do not depend on this one
+                traceback.print_exc()
+                failed.append(row.stem)
+            else:
+                print(f"written   {row.stem}", flush=True)
+    if failed:
+        raise SystemExit(f"Failed, see above: {', '.join(failed)}")
 
 
-def train(piece: Piece, folder: Path, device: torch.device, float32: bool) -> None:
+def train(piece: Piece, folder: Path, device: torch.device) -> None:
     """Train one piece, unless its weights are there; what it cost stands beside them."""
     if (folder / "training.json").exists():
         return
-    source = provenance(device)  # now: the code may change while a long run goes on
+    begun = folder / "begun.json"  # the code may change while a long run goes on, or is resumed
+    if not begun.exists():
+        write_json(begun, provenance(device))
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
     photographs = list(ChaseDB1(split="train"))
     options = OPTIONS.get(piece.model, {})
-    precision = torch.float32 if float32 else torch.bfloat16
+    precision = torch.bfloat16 if device.type == "cpu" else default_precision(device)
     if piece.training == "documented":
         model, history, recipe = train_as_documented(photographs, piece.seed, folder, device)
     else:
@@ -137,8 +151,9 @@ def train(piece: Piece, folder: Path, device: torch.device, float32: bool) -> No
             checkpoint=folder / "checkpoint.pt",
             device=device,
             precision=precision,
+            every=100 if device.type == "cpu" else 1000,  # steps between two checkpoints
         )
-        recipe = recipe_row(chosen, not float32, device)
+        recipe = recipe_row(chosen, precision)
     card = {
         "model": piece.model,
         "options": {"num_classes": 1, **options},
@@ -148,13 +163,14 @@ def train(piece: Piece, folder: Path, device: torch.device, float32: bool) -> No
     cost = {"seconds": history.seconds, "loss": smooth(history.loss)}
     if device.type == "cuda":
         cost["gigabytes"] = torch.cuda.max_memory_allocated(device) / 1e9
+    source = json.loads(begun.read_text())
     write_json(folder / "training.json", cost | {"recipe": recipe, "provenance": source})
+    (folder / "checkpoint.pt").unlink(missing_ok=True)  # hundreds of megabytes
 
 
 def score(piece: Piece, folder: Path, device: torch.device) -> dict:
     """The row of one trained piece: scores with and without flips, and where they come from."""
     model, card = weights.load(folder / "weights.safetensors")
-    model.to(device)
     training, test = list(ChaseDB1(split="train")), list(ChaseDB1(split="test"))
     height = width = piece.recipe["crop"]
     row = {
@@ -164,9 +180,10 @@ def score(piece: Piece, folder: Path, device: torch.device) -> dict:
         "seed": piece.seed,
         "parameters": sum(p.numel() for p in model.parameters()),
         "training_size": [1, 3, height, width],
-        "macs": shapes.macs(model.cpu(), (1, 3, height, width)),
+        "macs": shapes.macs(model, (1, 3, height, width)),
         "dataset": {"name": "CHASE_DB1", "digest": ChaseDB1(split="all").digest()},
-        **json.loads((folder / "training.json").read_text()),
+        **json.loads((folder / "training.json").read_text()),  # and its provenance
+        "scored": provenance(device),
     }
     model.to(device)
     for name, flips in (("no_flips", False), ("flips", True)):
@@ -180,22 +197,17 @@ def score(piece: Piece, folder: Path, device: torch.device) -> dict:
         for image, photograph in zip(row[name]["per_image"], test, strict=True):
             image["name"] = photograph.name
         pooled = metrics.pool(p, t, fov)
-        row[name]["f1_at_half"] = metrics.scores(*pooled, 0.5)["f1"]
+        row[name]["f1_at_half"] = metrics.binary_scores(pooled[0] >= 0.5, pooled[1])["f1"]
     found = [(one >= threshold) & within for one, within in zip(p, fov, strict=True)]
     row["calibration"] = error_analysis.calibration(*pooled)
     inside = [drawn & within for drawn, within in zip(t, fov, strict=True)]
     row["seen"] = error_analysis.sensitivity_by_place(found, inside)
-    row["false_positives"] = error_analysis.false_positives_by_place(found, t, fov)
+    row["false_positives"] = error_analysis.false_positives_by_place(found, inside, fov)
     for photograph, probability in zip(test, p, strict=True):
         grey, buffer = np.round(probability * 65535).astype(np.uint16), io.BytesIO()
         Image.fromarray(grey).save(buffer, "PNG")
         weights.write_atomically(folder / f"{photograph.name}.png", buffer.getvalue())
     return row
-
-
-def slug(device: str) -> str:
-    """A device's name as a part of a file's name."""
-    return re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
 
 
 if __name__ == "__main__":

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from leaderboard import ON_CPU, ON_GPU, Piece, slug
+from leaderboard import ON_GPU, OWN_SCALE, Piece
 from matplotlib.figure import Figure
 from pictures import CREDIT, RESULTS, save
 from PIL import Image
-from provenance import provenance, write_json
+from provenance import provenance, slug, write_json
 
 from retina_course import error_analysis, leaderboard, metrics, plotting
 from retina_course.data.datasets import ChaseDB1, Photograph
@@ -60,7 +60,8 @@ def first_seeds(entries: list[leaderboard.Entry]) -> list[dict]:
         run
         for run in runs
         if run["seed"] == 0
-        and run["recipe"]["fov_diameter"] == (ON_GPU | ON_CPU[run["model"]])["fov_diameter"]
+        and run["recipe"]["fov_diameter"]
+        == (ON_GPU | OWN_SCALE.get(run["model"], {}))["fov_diameter"]
     ]
     return sorted(own, key=lambda run: -run["recipe"]["steps"])
 

@@ -1,8 +1,8 @@
 """Training: one loop, `fit`, that a reader can follow from top to bottom, and the documented calls.
 
 `fit` asks for a batch with a random generator that depends on the seed and the step alone. So a
-run that was killed continues from its checkpoint to the very weights of an uninterrupted run, and
-no state of any random generator has to be stored.
+run that was killed continues from its checkpoint to the very weights of an uninterrupted run (on a
+GPU up to rounding), and no state of any random generator has to be stored.
 """
 
 import contextlib
@@ -135,6 +135,7 @@ def fit(
             history.seconds = time.perf_counter() - started
             if checkpoint is not None and rank == 0:
                 _save(Path(checkpoint), step + 1, history, state, run)
+                started = time.perf_counter() - history.seconds  # writing is not training
     model.eval()
     return history
 

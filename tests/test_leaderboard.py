@@ -11,11 +11,14 @@ from PIL import Image
 
 from retina_course import leaderboard as board
 from retina_course import training
+from retina_course.data.datasets import ChaseDB1
 from retina_course.data.synthetic import make_fundus
 from retina_course.weights import load
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+import documented_linknet  # noqa: E402
 import leaderboard as program  # noqa: E402
+import provenance  # noqa: E402
 
 TINY = {"steps": 120, "crop": 32, "fov_diameter": 64}
 
@@ -42,6 +45,8 @@ def bench(photographs, tmp_path, monkeypatch):
     monkeypatch.setenv("RETINA_COURSE_DATA", str(photographs))
     monkeypatch.setattr(program, "ROWS", tmp_path / "rows")
     monkeypatch.setattr(board, "_FOLDER", tmp_path / "rows")
+    # Equal to the last bit on a CPU only.
+    monkeypatch.setattr(program, "default_device", lambda: torch.device("cpu"))
     pieces = [program.Piece("unet_small", seed, "course", TINY) for seed in (0, 1)]
     monkeypatch.setattr(program, "pieces", lambda device: pieces)
     (tmp_path / "rows").mkdir()
@@ -118,8 +123,68 @@ def test_the_list_names_every_network_at_three_seeds():
         for seed in (0, 1, 2):
             mine = [n for n in named if n.startswith(f"{model}_") and n.endswith(f"seed{seed}")]
             assert any("_512px_" in n for n in mine) and any("_960px_" in n for n in mine)
-    on_gpu = {p.recipe["steps"] for p in program.pieces(torch.device("cuda"))}
-    assert on_gpu == {6000, 200}
+    on_gpu = program.pieces(torch.device("cuda"))
+    assert {p.recipe["steps"] for p in on_gpu} == {6000, 200}
+    first = {p.model: p.recipe["fov_diameter"] for p in on_gpu[: len(program.ON_CPU)]}
+    assert first == dict.fromkeys(program.ON_CPU, 640) | {"linknet": 960}
+
+
+def test_a_piece_that_fails_does_not_hold_up_the_next(bench, tmp_path, monkeypatch, capsys):
+    train = program.train_vessels
+
+    def failing(*arguments, seed, **options):
+        if seed == 0:
+            raise FloatingPointError("the loss is not finite")
+        return train(*arguments, seed=seed, **options)
+
+    monkeypatch.setattr(program, "train_vessels", failing)
+    with pytest.raises(SystemExit, match="Failed.*unet_small.*seed0"):
+        bench(tmp_path / "a", "run")
+    assert "the loss is not finite" in capsys.readouterr().err
+    (row,) = (tmp_path / "rows").iterdir()
+    assert "seed1" in row.name
+
+
+def test_a_mistyped_name_is_refused(bench, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        bench(tmp_path / "a", "run", "--only", "unet_smal_")
+    assert "no piece begins with unet_smal_" in capsys.readouterr().err
+
+
+def test_the_documented_training_goes_on_where_it_was_killed(photographs, tmp_path, monkeypatch):
+    for name, value in {"EPOCHS": 4, "SIDE": 96, "FOV_DIAMETER": 80, "EVERY": 2}.items():
+        monkeypatch.setattr(documented_linknet, name, value)
+    data = list(ChaseDB1(photographs / "CHASE_DB1", split="train"))
+    arguments = data, 0, tmp_path / "a", torch.device("cpu")
+    write, written = documented_linknet.write_atomically, []
+
+    def killed(path, content):
+        write(path, content)
+        written.append(path)
+        if len(written) == 1:
+            raise KeyboardInterrupt
+
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(documented_linknet, "write_atomically", killed)
+        with pytest.raises(KeyboardInterrupt):
+            documented_linknet.train_as_documented(*arguments)
+    model, history, recipe = documented_linknet.train_as_documented(*arguments)
+    whole, expected, _ = documented_linknet.train_as_documented(
+        data, 0, tmp_path / "b", *arguments[3:]
+    )
+    assert history.loss == expected.loss and len(history.loss) == 4
+    assert recipe["steps"] == 4 * 2
+    pairs = zip(model.state_dict().values(), whole.state_dict().values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_provenance_without_a_history_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(provenance, "ROOT", tmp_path)
+    assert provenance.provenance(torch.device("cpu"))["commit"] == "unknown"
+    monkeypatch.setenv("RETINA_COURSE_COMMIT", "abc")
+    assert provenance.provenance(torch.device("cpu"))["commit"] == "abc"
 
 
 def test_without_rows_the_message_says_what_writes_them(tmp_path, monkeypatch):

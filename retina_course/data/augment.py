@@ -58,8 +58,9 @@ class RandomCrops:
 
     def __call__(self, generator: Generator) -> tuple[Tensor, Tensor]:
         chosen = torch.randint(len(self.images), (self.batch_size,), generator=generator)
+        chosen = chosen.to(self.images.device, non_blocking=True)
         images, targets = self.images[chosen], self.targets[chosen]
-        grid = self._grid(generator).to(images.device)
+        grid = self._grid(generator)
         images = F.grid_sample(images, grid, mode="bilinear", align_corners=False)
         masks = targets if targets.dim() == 4 else targets[:, None]
         masks = F.grid_sample(masks.float(), grid, mode="nearest", align_corners=False)
@@ -77,7 +78,10 @@ class RandomCrops:
         x = _uniform((n,), margin, width - margin, generator)
         y = _uniform((n,), margin, height - margin, generator)
         cos, sin = step * torch.cos(angle), step * torch.sin(angle)
-        offset = torch.arange(self.size) - (self.size - 1) / 2
+        # Four numbers a crop travel to the GPU; the grid of all pixels is made there.
+        device = self.images.device
+        cos, sin, x, y = torch.stack([cos, sin, x, y]).to(device, non_blocking=True)
+        offset = torch.arange(self.size, device=device) - (self.size - 1) / 2
         down, right = torch.meshgrid(offset, offset, indexing="ij")
         cos, sin, x, y = (value[:, None, None] for value in (cos, sin, x, y))
         source_x = x + cos * right - sin * down
@@ -111,7 +115,7 @@ def colour_jitter(images: Tensor, generator: Generator, strength: float = 0.2) -
 
     def factor() -> Tensor:
         draw = _uniform((n, 1, 1, 1), 1 - strength, 1 + strength, generator)
-        return draw.to(images.device)
+        return draw.to(images.device, non_blocking=True)
 
     mean = images.mean(dim=(1, 2, 3), keepdim=True)
     images = (images - mean) * factor() + mean * factor()
