@@ -1,0 +1,119 @@
+"""Seconds from random weights to an F1 on the test photographs, and the limit set by arithmetic.
+
+    python benchmarks/time_to_f1.py [--model unet_small] [--steps 1000 2000 4000] [--seeds 0]
+
+A run's learning rate falls to zero over all of its steps, so each number of steps is a run of its
+own. The clock starts when the photographs are read. Ten times in a run it stops, and
+the network is scored on the 20 test photographs of CHASE_DB1 without flips, at the threshold from
+the 8 training photographs. Nothing is chosen by these scores: they are what is asked for. Writes
+retina_course/results/time_to_f1/<device>.json; runs that stand there are not done again. The data
+folder is RETINA_COURSE_DATA.
+
+The limit is the time of the training's multiply-accumulates alone, at the rate that this device
+reaches in one large matrix product of the same precision. A backward pass counts as two forward
+passes.
+"""
+
+import argparse
+import json
+import time
+
+import torch
+from chase_db1 import recipe_row
+from provenance import ROOT, provenance, slug, write_json
+from torch import nn
+
+from retina_course import metrics, shapes
+from retina_course.data.datasets import ChaseDB1
+from retina_course.inference import segment_all
+from retina_course.models import create_model
+from retina_course.recipe import Recipe, learning_rate, train_vessels
+from retina_course.training import default_device, default_precision
+
+ROWS = ROOT / "retina_course" / "results" / "time_to_f1"
+SIDE = {"cuda": 8192, "cpu": 2048}  # of the matrices whose product gives the rate
+
+
+class StoppedClock:
+    """`validate` for `fit`: seconds without the scoring, and the F1 that they gave."""
+
+    def __init__(self, fov_diameter: int):
+        self.card = {"fov_diameter": fov_diameter}
+        self.training, self.test = list(ChaseDB1(split="train")), list(ChaseDB1(split="test"))
+        self.began, self.stopped = time.perf_counter(), 0.0
+
+    def __call__(self, model: nn.Module) -> dict:
+        now = time.perf_counter()  # a GPU is idle: `fit` has just read the losses
+        p, t, fov = segment_all(model, self.training, self.card, flips=False)
+        threshold = metrics.best_threshold(*metrics.pool(p, t, fov))
+        p, t, fov = segment_all(model, self.test, self.card, flips=False)
+        p, t = metrics.pool(p, t, fov)
+        seconds = now - self.began - self.stopped
+        self.stopped += time.perf_counter() - now
+        return {"seconds": seconds, "f1": metrics.binary_scores(p >= threshold, t)["f1"]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--model", default="unet_small")
+    parser.add_argument("--steps", type=int, nargs="+", default=[1000, 2000, 4000])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    options = parser.parse_args()
+    device = default_device()
+    source = provenance(device)
+    file = ROWS / f"{slug(source['device'])}.json"
+    runs = json.loads(file.read_text())["runs"] if file.exists() else []
+    done = {(run["model"], run["recipe"]["steps"], run["seed"]) for run in runs}
+    rate = macs_per_second(device)
+    for seed in options.seeds:
+        for steps in options.steps:
+            if (options.model, steps, seed) in done:
+                continue
+            runs.append(run(options.model, steps, seed, device, rate) | {"provenance": source})
+            ROWS.mkdir(exist_ok=True)
+            write_json(file, {"device": source["device"], "runs": runs})
+
+
+def run(name: str, steps: int, seed: int, device: torch.device, rate: float) -> dict:
+    """One training: points of seconds and scores, and what arithmetic alone would take."""
+    recipe = Recipe(steps=steps, lr=learning_rate(name))
+    precision = torch.bfloat16 if device.type == "cpu" else default_precision(device)
+    clock = StoppedClock(recipe.fov_diameter)
+    clock.began = time.perf_counter()
+    _, history = train_vessels(
+        name,
+        clock.training,
+        recipe,
+        seed=seed,
+        device=device,
+        precision=precision,
+        validate=clock,
+        every=steps // 10,
+    )
+    size = (recipe.batch_size, 3, recipe.crop, recipe.crop)
+    macs = shapes.macs(create_model(name), size)
+    return {
+        "model": name,
+        "seed": seed,
+        "recipe": recipe_row(recipe, precision),
+        "points": history.validation,
+        "macs_a_step": 3 * macs,  # forward, and twice that backward
+        "macs_per_second": rate,
+        "limit_seconds": 3 * macs * steps / rate,
+    }
+
+
+def macs_per_second(device: torch.device) -> float:
+    """Multiply-accumulates a second in one large product of bfloat16 matrices, best of ten."""
+    side = SIDE[device.type]
+    a, b = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
+    times = []
+    for _ in range(10):
+        began = time.perf_counter()
+        (a @ b)[0, 0].item()  # waits for a GPU
+        times.append(time.perf_counter() - began)
+    return side**3 / min(times)
+
+
+if __name__ == "__main__":
+    main()
