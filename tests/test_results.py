@@ -28,6 +28,18 @@ def test_unknown_results_are_answered_with_the_known_ones():
         results.picture("nothing.jpg")
 
 
+def test_results_by_device(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "_FOLDER", tmp_path)
+    with pytest.raises(ValueError, match="benchmarks/speed.py writes it"):
+        results.by_device("speed")
+    (tmp_path / "speed").mkdir()
+    for device in ("B", "A"):
+        content = {"device": device, "rows": [device]}
+        (tmp_path / "speed" / f"{device}.json").write_text(json.dumps(content))
+    found = results.by_device("speed")
+    assert list(found) == ["A", "B"] and found["B"]["rows"] == ["B"]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_summaries_are_those_of_the_stored_runs(name):
     result = results.read(name)
@@ -83,9 +95,8 @@ def test_a_table_aligns_its_text_and_escapes_its_html():
 
 
 def test_stored_numbers_are_json_without_nan():
-    for file in results._FOLDER.iterdir():
-        if file.name.endswith(".json"):
-            json.loads(file.read_text(encoding="utf-8"), parse_constant=pytest.fail)
+    for file in results._FOLDER.rglob("*.json"):
+        json.loads(file.read_text(encoding="utf-8"), parse_constant=pytest.fail)
 
 
 def test_figures_of_a_stored_run_show_every_seed_and_photograph(result):

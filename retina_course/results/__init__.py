@@ -61,6 +61,21 @@ def picture(name: str) -> "Image":
     return Image(data=_file(name).read_bytes())
 
 
+def by_device(name: str) -> dict[str, dict]:
+    """What stands in the folder `name`, one file a device: {device: content}, by device.
+
+    Raises
+    ------
+    ValueError : no such folder, or an empty one.
+    """
+    folder = _FOLDER / name
+    stored = sorted(folder.iterdir(), key=lambda f: f.name) if folder.is_dir() else []
+    contents = [json.loads(file.read_text(encoding="utf-8")) for file in stored]
+    if not contents:
+        raise ValueError(f"Nothing is stored under {name!r} yet: benchmarks/{name}.py writes it.")
+    return {content["device"]: content for content in contents}
+
+
 class Table:
     """Rows of text under a head: HTML in a notebook and in the book, aligned text elsewhere."""
 

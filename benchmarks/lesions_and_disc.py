@@ -1,0 +1,203 @@
+"""Where the shipped vessel networks fail: in lesions (IDRiD), at the disc's edge (CHASE_DB1).
+
+    python benchmarks/lesions_and_disc.py
+
+Lesions. IDRiD_boxes has no drawn vessels, but boxes of hard exudates and haemorrhages. The share of
+a photograph's lesion boxes that a network calls vessel is compared with the share in the same
+boxes mirrored at the horizontal through the middle of the field of view: the vessels above and
+below it are about alike. Mirrored pixels that lie in a box themselves, and the optic disc, are left
+out. Without flips, at the card's threshold.
+
+Disc. CHASE_DB1 does not mark it: the shipped RetinaNet, trained on IDRiD, finds it, and its box
+gives an ellipse. Photographs where its score is below SURE are left out. Errors are counted within
+RING pixels of the ellipse, inside it and elsewhere.
+
+Writes retina_course/results/lesions_and_disc.json and two pictures. It needs both sets (folder
+RETINA_COURSE_DATA).
+"""
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from matplotlib.patches import Ellipse
+from pictures import CREDIT, RESULTS, save
+from provenance import provenance, write_json
+from scipy import ndimage
+
+from retina_course import detection, inference, metrics, plotting, weights
+from retina_course.data.datasets import ChaseDB1, Photograph
+from retina_course.data.detection import LESION_CLASSES
+from retina_course.data.idrid import BoxedPhotograph, IDRiDBoxes
+
+NETWORKS = ("unet_small", "unet_large", "retina_segmentor")
+LESIONS = {"hard exudates": 2, "haemorrhages": 3}
+DISC = 1
+SURE = 0.5
+RING = 10  # pixels on either side of the disc's edge
+IDRID = "Photographs: IDRiD, Porwal et al. 2018, CC BY 4.0; boxes: CODRAS, CC BY-SA 4.0"
+
+
+def main() -> None:
+    boxed, test = list(IDRiDBoxes(split="test")), list(ChaseDB1(split="test"))
+    discs = find_discs(test)
+    test = [photo for photo in test if photo.name in discs]
+    lesions, edge, cards, drawn = {}, {}, {}, {}
+    for name in NETWORKS:
+        model, cards[name] = weights.load(name)
+        drawn[name] = [vessels(model, cards[name], photo.image, flips=False) for photo in boxed]
+        lesions[name] = in_lesions(boxed, drawn[name])
+        found = [vessels(model, cards[name], photo.image, photo.fov)[0] for photo in test]
+        edge[name] = at_disc(found, test, discs)
+        if name == NETWORKS[0]:
+            picture_discs(test, discs, found)
+    edge["second observer"] = at_disc([photo.vessels2 for photo in test], test, discs)
+    content = {
+        "lesions": lesions,
+        "disc": edge,
+        "discs": discs,
+        "ring": RING,
+        "shown": picture_lesions(boxed, drawn),
+        "weights_sha256": {name: card["sha256"] for name, card in cards.items()},
+        "datasets": {
+            "IDRiD_boxes": IDRiDBoxes(split="all").digest(),
+            "CHASE_DB1": ChaseDB1(split="all").digest(),
+        },
+        "program": "benchmarks/lesions_and_disc.py",
+        "provenance": provenance(torch.device("cpu")),
+    }
+    write_json(RESULTS / "lesions_and_disc.json", content)
+
+
+def vessels(model, card: dict, image, fov=None, *, flips: bool = True) -> tuple:
+    """Vessel map and field of view, bool `(H, W)`."""
+    probability, fov = inference.segment(model, image, card, fov=fov, flips=flips)
+    return ((probability >= card["threshold"]) & fov).numpy(), fov.numpy()
+
+
+def in_lesions(photographs: list[BoxedPhotograph], maps: list[tuple]) -> dict:
+    """For each class: the share called vessel in the boxes and in the mirrored ones, paired."""
+    found = {}
+    for name, label in LESIONS.items():
+        shares = []
+        for photo, (called, fov) in zip(photographs, maps, strict=True):
+            boxes, control = box_masks(photo, fov, label)
+            if boxes.any() and control.any():
+                shares.append((called[boxes].mean(), called[control].mean()))
+        inside, mirrored = np.array(shares).T
+        moved = metrics.paired_difference(mirrored, inside)  # IDRiD names no patients
+        found[name] = {
+            "photographs": len(shares),
+            "in_boxes": float(inside.mean()),
+            "mirrored": float(mirrored.mean()),
+            "difference": dict(zip(("value", "low", "high"), map(float, moved[:3]), strict=True)),
+        }
+    return found
+
+
+def box_masks(photo: BoxedPhotograph, fov: np.ndarray, label: int) -> tuple[np.ndarray, np.ndarray]:
+    """The pixels of the boxes of one class, and those of their mirror images."""
+    lesion, disc = (filled(photo, {label}), filled(photo, {DISC}))
+    any_lesion = filled(photo, set(LESIONS.values()))
+    rows = np.nonzero(fov.any(axis=1))[0]
+    mirror = rows[0] + rows[-1] - np.arange(len(fov))
+    inside = (mirror >= 0) & (mirror < len(fov))
+    mirrored = np.zeros_like(lesion)
+    mirrored[inside] = lesion[mirror[inside]]
+    return lesion & ~disc & fov, mirrored & ~any_lesion & ~disc & fov
+
+
+def filled(photo: BoxedPhotograph, labels: set[int]) -> np.ndarray:
+    mask = np.zeros(photo.image.shape[:2], dtype=bool)
+    for box, label in zip(photo.boxes.round().int().tolist(), photo.labels.tolist(), strict=True):
+        if label in labels:
+            mask[box[1] : box[3], box[0] : box[2]] = True
+    return mask
+
+
+def find_discs(photographs: list[Photograph]) -> dict[str, list[float]]:
+    """The box of the optic disc by the photograph's name: x1, y1, x2, y2, in its pixels."""
+    model, card = weights.load("retina_net")
+    boxes = {}
+    for photo in photographs:
+        found = detection.detect(model, photo.image, card)
+        sure = found["boxes"][(found["labels"] == DISC) & (found["scores"] >= SURE)]
+        if len(sure):
+            boxes[photo.name] = sure[0].tolist()
+    return boxes
+
+
+def at_disc(maps: list, photographs: list[Photograph], discs: dict) -> dict:
+    """For each place: vessel pixels and the share missed, background pixels and those called so."""
+    counts = {
+        place: np.zeros(4) for place in ("at the disc's edge", "inside the disc", "elsewhere")
+    }
+    for called, photo in zip(maps, photographs, strict=True):
+        box = torch.tensor(discs[photo.name])[None]
+        disc = detection.ellipses(box, torch.ones(1), called.shape).numpy() > 0
+        away = np.where(
+            disc, ndimage.distance_transform_edt(disc), ndimage.distance_transform_edt(~disc)
+        )
+        edge = away <= RING
+        places = edge, disc & ~edge, ~disc & ~edge
+        for total, place in zip(counts.values(), places, strict=True):
+            drawn, empty = photo.vessels & place & photo.fov, ~photo.vessels & place & photo.fov
+            total += drawn.sum(), (drawn & ~called).sum(), empty.sum(), (empty & called).sum()
+    return {
+        place: {
+            "vessel_pixels": int(total[0]),
+            "missed": total[1] / total[0],
+            "background_pixels": int(total[2]),
+            "called_vessel": total[3] / total[2],
+        }
+        for place, total in counts.items()
+    }
+
+
+def picture_discs(photographs: list[Photograph], discs: dict, maps: list) -> None:
+    """Four test photographs with the ellipse that was found, and its errors."""
+    figure = Figure(figsize=(11, 11.2), dpi=90, facecolor="white", layout="constrained")
+    shown = list(zip(photographs, maps, strict=True))[::5]
+    for line, (photo, called) in zip(figure.subplots(4, 2), shown, strict=True):
+        box = np.array(discs[photo.name])
+        errors = plotting.error_picture(called & photo.fov, photo.vessels, photo.fov)
+        for axes, picture in zip(line, (photo.image, errors), strict=True):
+            middle, sides = (box[:2] + box[2:]) / 2, box[2:] - box[:2]
+            axes.imshow(picture)
+            axes.add_patch(Ellipse(middle, *sides, fill=False, edgecolor="#56B4E9", linewidth=2))
+            reach = 1.1 * sides.max()
+            axes.set_xlim(middle[0] - reach, middle[0] + reach)
+            axes.set_ylim(middle[1] + reach / 2, middle[1] - reach / 2)
+            axes.set_axis_off()
+        line[0].set_title(photo.name, fontsize=10)
+    figure.suptitle(CREDIT.replace("graph:", "graphs:"), x=0.99, ha="right", fontsize=8)
+    save(figure, RESULTS / "disc_edge.jpg")
+
+
+def picture_lesions(photographs: list[BoxedPhotograph], maps: dict[str, list]) -> list[dict]:
+    """For each network the photograph whose lesion boxes it most often calls vessel."""
+    figure = Figure(figsize=(11, 3.9 * len(maps)), dpi=90, facecolor="white", layout="constrained")
+    shown = []
+    for line, (name, found) in zip(figure.subplots(len(maps), 2), maps.items(), strict=True):
+        shares = []
+        for photo, (called, fov) in zip(photographs, found, strict=True):
+            inside = filled(photo, set(LESIONS.values())) & ~filled(photo, {DISC}) & fov
+            shares.append(called[inside].mean() if inside.any() else 0)
+        worst = int(np.argmax(shares))
+        photo, (called, _) = photographs[worst], found[worst]
+        pictures = photo.image, plotting.painted(photo.image, called)
+        for axes, picture in zip(line, pictures, strict=True):
+            axes.imshow(picture)
+            boxes = {"boxes": photo.boxes, "labels": photo.labels}
+            plotting.draw_boxes(axes, boxes, None, threshold=0)
+            axes.set_axis_off()
+        line[0].set_title(f"{name}: IDRiD {photo.name}", fontsize=10)
+        line[1].set_title(f"vessels in {shares[worst]:.0%} of the lesion boxes", fontsize=10)
+        shown.append({"model": name, "name": photo.name, "share": float(shares[worst])})
+    plotting.box_legend(figure, LESION_CLASSES, with_truth=False)
+    figure.suptitle(IDRID, x=0.99, ha="right", fontsize=8)
+    save(figure, RESULTS / "lesions_called_vessel.jpg")
+    return shown
+
+
+if __name__ == "__main__":
+    main()
