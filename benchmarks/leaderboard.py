@@ -207,6 +207,7 @@ def score(piece: Piece, folder: Path, device: torch.device) -> dict:
         grey, buffer = np.round(probability * 65535).astype(np.uint16), io.BytesIO()
         Image.fromarray(grey).save(buffer, "PNG")
         weights.write_atomically(folder / f"{photograph.name}.png", buffer.getvalue())
+    weights.save(folder / "weights.safetensors", model, card | {"threshold": threshold})
     return row
 
 

@@ -68,7 +68,7 @@ def page() -> str:
     stored = [json.loads(file.read_text()) for file in sorted(TIMES.glob("*.json"))]
     names = sorted({name for one in stored for name in one["notebooks"]})
     lines = [
-        "| Notebook | " + " | ".join(f"{one['device']}, s" for one in stored) + " |",
+        "| Notebook | " + " | ".join(f"{kind(one)}, s" for one in stored) + " |",
         "|---|" + "---:|" * len(stored),
     ]
     for name in names:
@@ -77,10 +77,14 @@ def page() -> str:
         lines.append(f"| [](../notebooks/{name}.ipynb) | " + " | ".join(cells) + " |")
     totals = (sum(t["seconds"] for t in one["notebooks"].values()) for one in stored)
     lines.append("| all | " + " | ".join(f"{total:.0f}" for total in totals) + " |")
-    devices = [f"- {one['device']}: {versions(one)}" for one in stored]
+    devices = [f"- {kind(one)}: {versions(one)}" for one in stored]
     if not any(one["gpu"] for one in stored):
         devices.append(f"- {NO_GPU}")
     return TEXT.format(table="\n".join(lines), devices="\n".join(devices))
+
+
+def kind(device: dict) -> str:
+    return f"{'GPU' if device['gpu'] else 'CPU'} {device['device']}"
 
 
 def versions(device: dict) -> str:

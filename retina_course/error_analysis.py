@@ -21,8 +21,8 @@ Mask = NDArray[np.bool_]
 class Centreline(NamedTuple):
     """Each pixel of the drawn vessels' centrelines, in one order.
 
-    width : of the vessel there, in pixels. Along the pixels' axes exact for odd widths and one less
-        for even ones; up to about one pixel less on slanted and curved vessels.
+    width : of the vessel there, in pixels: exact for odd widths of straight upright vessels, up to
+    about one less for even widths and for slanted and curved vessels.
     crossing : whether vessels branch or cross within `CROSSING` pixels.
     """
 

@@ -25,15 +25,15 @@ def test_the_page_of_times_shows_what_is_stored_for_every_notebook():
 
 def test_another_device_adds_a_column(tmp_path, monkeypatch):
     source = {"torch": "2", "python": "3", "threads": 1, "commit": "c" * 40, "date": "today"}
-    for device, seconds in (("CPU", 12), ("GPU", 3)):
+    for device, seconds in (("A", 12), ("B", 3)):
         times = {"01_a": {"seconds": seconds, "provenance": source}}
-        content = {"device": device, "gpu": device == "GPU", "notebooks": times}
+        content = {"device": device, "gpu": device == "B", "notebooks": times}
         (tmp_path / f"{device}.json").write_text(json.dumps(content))
     monkeypatch.setattr(notebook_times, "TIMES", tmp_path)
     page = notebook_times.page()
-    assert "| CPU, s | GPU, s |" in page and "01_a.ipynb) | 12 | 3 |" in page
+    assert "| CPU A, s | GPU B, s |" in page and "01_a.ipynb) | 12 | 3 |" in page
     assert notebook_times.NO_GPU not in page
-    (tmp_path / "GPU.json").unlink()
+    (tmp_path / "B.json").unlink()
     assert notebook_times.NO_GPU in notebook_times.page()
 
 

@@ -95,7 +95,8 @@ def test_a_killed_run_goes_on_and_ends_where_an_uninterrupted_one_does(
     bench(tmp_path / "b", "run")
     assert [without_times(json.loads(row.read_text())) for row in rows] == resumed
     for piece in (tmp_path / "a").iterdir():
-        first, _ = load(piece / "weights.safetensors")
+        first, card = load(piece / "weights.safetensors")
+        assert card["threshold"] in [row["flips"]["threshold"] for row in resumed]
         second, _ = load(tmp_path / "b" / piece.name / "weights.safetensors")
         pairs = zip(first.parameters(), second.parameters(), strict=True)
         assert all(torch.equal(a, b) for a, b in pairs)
