@@ -20,6 +20,7 @@ import torch
 from leaderboard import OPTIONS
 from provenance import ROOT, provenance, slug, write_json
 from torch import nn
+from torch._inductor import config as inductor
 from training_speed import synchronize
 
 from retina_course.losses import DiceCELoss
@@ -46,6 +47,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=NETWORKS, default=NETWORKS)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
+    inductor.force_disable_caches = True  # the first seconds are those of a first run
     device = default_device()
     source = provenance(device)
     file = ROWS / f"{slug(source['device'])}.json"
