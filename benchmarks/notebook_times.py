@@ -75,8 +75,13 @@ def page() -> str:
         found = [one["notebooks"].get(name) for one in stored]
         cells = (f"{one['seconds']:.0f}" if one else "" for one in found)
         lines.append(f"| [](../notebooks/{name}.ipynb) | " + " | ".join(cells) + " |")
-    totals = (sum(t["seconds"] for t in one["notebooks"].values()) for one in stored)
-    lines.append("| all | " + " | ".join(f"{total:.0f}" for total in totals) + " |")
+    totals = (
+        f"{sum(t['seconds'] for t in one['notebooks'].values()):.0f}"
+        if len(one["notebooks"]) == len(names)  # a part would be read as a fast device
+        else ""
+        for one in stored
+    )
+    lines.append("| all | " + " | ".join(totals) + " |")
     devices = [f"- {kind(one)}: {versions(one)}" for one in stored]
     if not any(one["gpu"] for one in stored):
         devices.append(f"- {NO_GPU}")

@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=NETWORKS, default=NETWORKS)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
+    torch.backends.cudnn.allow_tf32 = False  # float32 means float32, also on a GPU
     inductor.force_disable_caches = True  # the first seconds are those of a first run
     device = default_device()
     source = provenance(device)

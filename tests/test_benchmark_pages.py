@@ -1,6 +1,7 @@
 """What programs of benchmarks/ make for the book: the page of times, the masks of errors."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -19,8 +20,8 @@ import notebook_times  # noqa: E402
 def test_the_page_of_times_shows_what_is_stored_for_every_notebook():
     page = notebook_times.PAGE.read_text(encoding="utf-8")
     assert page == notebook_times.page()
-    for notebook in (ROOT / "notebooks").glob("*.ipynb"):
-        assert f"(../notebooks/{notebook.name})" in page
+    linked = re.findall(r"\(\.\./notebooks/([^)]+)\)", page)
+    assert linked == sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
 
 
 def test_another_device_adds_a_column(tmp_path, monkeypatch):
@@ -38,34 +39,46 @@ def test_another_device_adds_a_column(tmp_path, monkeypatch):
 
 
 def test_lesion_boxes_are_held_against_their_mirror_images():
-    image = np.zeros((20, 20, 3), dtype=np.uint8)
-    boxes = torch.tensor([[2.0, 1.0, 6.0, 5.0], [3.0, 14.0, 5.0, 19.0], [10.0, 8.0, 13.0, 12.0]])
-    photo = BoxedPhotograph("made", image, boxes, torch.tensor([2, 3, 1]))
-    inside, mirrored = lesions_and_disc.box_masks(photo, np.ones((20, 20), dtype=bool), 2)
-    assert inside.sum() == 16 and inside[1:5, 2:6].all()
-    # rows 15..18, but for the haemorrhage that lies there
-    assert mirrored.sum() == 16 - 4 * 2 and not mirrored[:15].any()
-    called = np.zeros((20, 20), dtype=bool)
-    called[1:3, 2:6] = True
-    fov = np.ones_like(called)
+    image = np.zeros((24, 20, 3), dtype=np.uint8)
+    exudates, haemorrhage = [2.0, 1.0, 8.0, 5.0], [3.0, 14.0, 5.0, 19.0]
+    boxes = torch.tensor([exudates, haemorrhage, [7.0, 8.0, 13.0, 20.0], [2.0, 1.0, 3.0, 3.0]])
+    photo = BoxedPhotograph("made", image, boxes, torch.tensor([2, 3, 1, 1]))
+    fov = np.ones((24, 20), dtype=bool)
+    fov[20:] = False  # its middle lies between rows 9 and 10, not at that of the image
+    # columns 2, 5 and 6: opposite of 3 and 4 lies the haemorrhage, opposite of 7 a disc
+    expected = np.zeros_like(fov)
+    expected[1:5, [2, 5, 6]] = True
+    expected[1:3, 2] = False  # another disc
+    inside, mirrored = lesions_and_disc.box_masks(photo, fov, 2)
+    assert (inside == expected).all()
+    assert mirrored.sum() == 10 and (mirrored[:20] == expected[19::-1]).all()
+    called = np.zeros_like(fov)
+    called[1:3] = True
     found = lesions_and_disc.in_lesions([photo, photo], [(called, fov)] * 2)
-    assert found["hard exudates"]["in_boxes"] == 0.5
+    assert found["hard exudates"]["in_boxes"] == pytest.approx(0.4)
     assert found["hard exudates"]["mirrored"] == 0
-    assert found["hard exudates"]["difference"]["value"] == pytest.approx(0.5)
+    assert found["hard exudates"]["difference"]["value"] == pytest.approx(0.4)
 
 
 def test_errors_are_counted_at_the_edge_of_the_disc():
-    truth = np.zeros((100, 100), dtype=bool)
-    truth[50] = True  # through the middle of a disc of radius 30
+    truth = np.zeros((100, 150), dtype=bool)
+    truth[50] = True  # through the middle of a disc from column 30 to 109
 
     class Photo:
         name, vessels, fov = "made", truth, np.ones_like(truth)
 
     called = truth.copy()
-    called[50, :50] = False
-    disc = {"made": [20.0, 20.0, 80.0, 80.0]}
-    rows = lesions_and_disc.at_disc([called], [Photo], disc)
-    assert sum(row["vessel_pixels"] for row in rows.values()) == 100
-    assert all(row["missed"] == pytest.approx(0.5, abs=0.02) for row in rows.values())
-    assert rows["at the disc's edge"]["vessel_pixels"] == pytest.approx(40, abs=2)
-    assert all(row["called_vessel"] == 0 for row in rows.values())
+    called[50, :25] = False  # missed: 20 pixels elsewhere, 5 at the edge
+    called[45, 65:75] = True  # not drawn: inside
+    called[5, :7] = True  # and elsewhere
+    rows = lesions_and_disc.at_disc([called], [Photo], {"made": [30.0, 10.0, 110.0, 90.0]})
+    counted = [
+        (
+            row["vessel_pixels"],
+            round(row["missed"] * row["vessel_pixels"]),
+            round(row["called_vessel"] * row["background_pixels"]),
+        )
+        for row in rows.values()
+    ]
+    assert list(rows) == ["at the disc's edge", "inside the disc", "elsewhere"]
+    assert counted == [(40, 5, 0), (60, 0, 10), (50, 20, 7)]

@@ -70,7 +70,11 @@ def by_device(name: str) -> dict[str, dict]:
     """
     folder = _FOLDER / name
     stored = sorted(folder.iterdir(), key=lambda f: f.name) if folder.is_dir() else []
-    contents = [json.loads(file.read_text(encoding="utf-8")) for file in stored]
+    contents = [
+        json.loads(file.read_text(encoding="utf-8"))
+        for file in stored
+        if file.name.endswith(".json")
+    ]
     if not contents:
         raise ValueError(f"Nothing is stored under {name!r} yet: benchmarks/{name}.py writes it.")
     return {content["device"]: content for content in contents}
