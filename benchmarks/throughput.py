@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from leaderboard import OPTIONS
+from leaderboard import ON_CPU, OPTIONS
 from provenance import ROOT, provenance, slug, write_json
 from torch import nn
 from torch._inductor import config as inductor
@@ -28,7 +28,6 @@ from retina_course.models import create_model
 from retina_course.training import default_device, seed_everything
 
 ROWS = ROOT / "retina_course" / "results" / "throughput"
-NETWORKS = ("unet_small", "unet_large", "segnet", "retina_unet", "retina_segmentor", "linknet")
 FORMATS = {  # precision, compiled
     "float32": (torch.float32, False),
     "bfloat16": (torch.bfloat16, False),
@@ -44,7 +43,7 @@ SECONDS = 0.5  # of one round, at least
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--only", nargs="+", choices=NETWORKS, default=NETWORKS)
+    parser.add_argument("--only", nargs="+", choices=ON_CPU, default=ON_CPU)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     torch.backends.cudnn.allow_tf32 = False  # float32 means float32, also on a GPU
