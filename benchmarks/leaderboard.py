@@ -51,6 +51,8 @@ ON_CPU = {
     "segnet": {"steps": 1000, "crop": 128},
     "retina_unet": {"steps": 400, "crop": 128},
 }
+# On a CPU, too, one pair of networks with equal budgets: as many steps as UNetLarge, an hour each.
+LONGER = {"retina_segmentor": {"steps": 6000}}
 OPTIONS = {"unet_large": {"fold": 4}}
 SCALES = (512, 640, 960)  # besides each network's own
 
@@ -74,7 +76,7 @@ class Piece:
 
 
 def pieces(device: torch.device) -> list[Piece]:
-    """All pieces in order: each network's own scale, the documented recipe, then other scales."""
+    """All pieces in order: own scales, the documented recipe, more steps, then other scales."""
     own = {
         name: ON_GPU | (of_cpu if device.type == "cpu" else OWN_SCALE.get(name, {}))
         for name, of_cpu in ON_CPU.items()
@@ -82,6 +84,12 @@ def pieces(device: torch.device) -> list[Piece]:
     found = [Piece(name, seed, "course", recipe) for seed in SEEDS for name, recipe in own.items()]
     documented = {"steps": 200, "crop": SIDE, "fov_diameter": FOV_DIAMETER}
     found += [Piece("linknet", seed, "documented", documented) for seed in SEEDS]
+    if device.type == "cpu":
+        found += [
+            Piece(name, seed, "course", own[name] | longer)
+            for seed in SEEDS
+            for name, longer in LONGER.items()
+        ]
     found += [
         Piece(name, seed, "course", recipe | {"fov_diameter": scale})
         for scale in SCALES

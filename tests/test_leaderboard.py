@@ -124,6 +124,11 @@ def test_the_list_names_every_network_at_three_seeds():
         for seed in (0, 1, 2):
             mine = [n for n in named if n.startswith(f"{model}_") and n.endswith(f"seed{seed}")]
             assert any("_512px_" in n for n in mine) and any("_960px_" in n for n in mine)
+    budget = "_course_640px_256crop_6000steps_seed"
+    equal = {"unet_large", "retina_segmentor"}
+    assert {(n.split(budget)[0], n[-1]) for n in named if budget in n} == {
+        (model, seed) for model in equal for seed in "012"
+    }
     on_gpu = program.pieces(torch.device("cuda"))
     assert {p.recipe["steps"] for p in on_gpu} == {6000, 200}
     first = {p.model: p.recipe["fov_diameter"] for p in on_gpu[: len(program.ON_CPU)]}
