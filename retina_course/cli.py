@@ -114,7 +114,7 @@ def _train(add: Callable) -> None:
     parser.add_argument(
         "--model", default="unet_small", choices=segmentors, help="default: %(default)s"
     )
-    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--seed", type=_seed, default=0, help="default: %(default)s")
     for field in fields(Recipe):
         parser.add_argument(
             f"--{field.name.replace('_', '-')}",
@@ -125,6 +125,15 @@ def _train(add: Callable) -> None:
             + ("1e-2 below 0.3 M weights, 1e-3 above)" if field.name == "lr" else "%(default)s)"),
         )
     _device(parser)
+
+
+def _seed(given: str) -> int:
+    """NumPy's and torch's generators both take these; refused here, before anything is written."""
+    if not given.isdecimal() or int(given) >= 2**32:
+        raise argparse.ArgumentTypeError(
+            f"a seed is a whole number from 0 to 2**32 - 1, got {given}"
+        )
+    return int(given)
 
 
 def _evaluate(add: Callable) -> None:

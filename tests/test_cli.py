@@ -257,6 +257,8 @@ def test_help_has_examples(command, capsys):
         ("segment", "eye.png", "-o", "out", "--device", "abacus"),
         ("train", "--data", "d", "-o", "out", "--model", "resnet"),
         ("train", "--data", "d", "-o", "out", "--model", "retina_net"),
+        ("train", "--data", "d", "-o", "out", "--seed", "-1"),
+        ("train", "--data", "d", "-o", "out", "--seed", "4294967296"),
         ("detect", "eye.png"),
         ("segment", "eye.png", "-o", "out", "--model", "unet_small", "--weights", "w.safetensors"),
         ("download", "DRIVE"),
