@@ -1,15 +1,18 @@
-"""Train on CHASE_DB1 by the course's protocol, score, and write the package's results.
+r"""Train on CHASE_DB1 by the course's protocol, score, and write the package's results.
 
     python benchmarks/chase_db1.py train --seed 0 --output runs/
     python benchmarks/chase_db1.py validate --steps 2000 --output runs/
     python benchmarks/chase_db1.py collect --output runs/ [--variants more_runs/ ...]
+    python benchmarks/chase_db1.py collect --model linknet --output runs/ \
+        --rows linknet_course_960px_256crop_3000steps
 
 `train` runs one seed and can be killed at any time: started again, it continues. A finished seed
 is not run again. `validate` looks at the training children only: it trains on two of the four,
 scores the other two, and the other way round. `collect` writes retina_course/results/, a picture
-of errors, and, where they are small, the weights of seed 0, whatever the seeds scored. Variants are
-runs by another recipe, tried later: they are stored beside the row, so that a reader sees what was
-tried, and never take its place. The data folder is RETINA_COURSE_DATA.
+of errors, and, where they are small, the weights of seed 0, whatever the seeds scored. With --rows
+it takes the rows and weights of leaderboard.py whose names begin so, in place of runs of `train`.
+Variants are runs by another recipe, tried later: they are stored beside the row, so that a reader
+sees what was tried, and never take its place. The data folder is RETINA_COURSE_DATA.
 
 The protocol: the first 8 images train, the last 20 test, truth by the first observer; pixels
 inside the field of view only, at native size; the threshold maximises the pooled F1 of the
@@ -33,6 +36,7 @@ from retina_course.recipe import Recipe, learning_rate, train_vessels
 from retina_course.training import default_device, default_precision
 
 SHIPPED = 5e6  # bytes: larger weights stay out of the package
+STORED = ("seed", "seconds", "loss", "flips", "no_flips", "provenance")  # of each run
 PROTOCOL = {
     "pixels": "inside the field of view, native size",
     "field_of_view": "largest component of max(R, G, B) > 20, holes filled",
@@ -52,6 +56,7 @@ def main() -> None:
         parser.add_argument(f"--{field.name.replace('_', '-')}", type=field.type)
     parser.add_argument("--bfloat16", action="store_true", help="autocast on a CPU, too")
     parser.add_argument("--output", type=Path, required=True, help="where the runs are kept")
+    parser.add_argument("--rows", help="collect the rows of leaderboard.py that begin so")
     parser.add_argument("--variants", type=Path, nargs="*", default=[], help="runs tried later")
     options = parser.parse_args()
     if options.action == "train":
@@ -59,7 +64,7 @@ def main() -> None:
     elif options.action == "validate":
         validate(options)
     else:
-        collect(options.model, options.output, options.variants)
+        collect(options.model, options.output, options.rows, options.variants)
 
 
 def train(options: argparse.Namespace) -> None:
@@ -163,12 +168,14 @@ def score(
     return row
 
 
-def collect(name: str, output: Path, variants: list[Path]) -> None:
+def collect(name: str, output: Path, rows: str | None, variants: list[Path]) -> None:
     """Runs -> results/NAME_chase_db1.json, and the weights of seed 0 with their card."""
-    runs = read_runs(name, output)
+    runs, folder = read_rows(rows, output) if rows else read_runs(name, output)
     training, test = ChaseDB1(split="train"), ChaseDB1(split="test")
     photographs = list(test)
-    model, card = weights.load(output / f"{name}_seed0" / "weights.safetensors")
+    model, card = weights.load(folder / "weights.safetensors")
+    if card["model"] != name:
+        raise SystemExit(f"{folder} holds weights of {card['model']}, not of {name}.")
     size = (1, 3, runs[0]["recipe"]["crop"], runs[0]["recipe"]["crop"])
     result = {
         "protocol": PROTOCOL,
@@ -188,7 +195,7 @@ def collect(name: str, output: Path, variants: list[Path]) -> None:
         },
         "recipe": runs[0]["recipe"],
         "provenance": runs[0]["provenance"],
-        "runs": [{k: v for k, v in run.items() if k != "recipe"} for run in runs],
+        "runs": [{key: run[key] for key in STORED} for run in runs],
         "summary": summary(runs),
         "validation": read_validation(name, output, runs[0]["recipe"]),
         "variants": [variant(name, folder) for folder in variants],
@@ -199,6 +206,7 @@ def collect(name: str, output: Path, variants: list[Path]) -> None:
     errors(model, card, runs[0]["flips"], photographs)
     pooled = runs[0]["flips"]["pooled"]
     card |= {
+        "size": runs[0]["recipe"]["crop"],
         "training_data": "CHASE_DB1, first 8 images (4 children, one camera), CC BY 4.0, "
         "Fraz et al. 2012",
         "metrics": {"set": "CHASE_DB1, last 20 images, inside the field of view", **pooled},
@@ -221,14 +229,33 @@ def collect(name: str, output: Path, variants: list[Path]) -> None:
         weights.save(shipped, model, card, half=True)
 
 
-def read_runs(name: str, output: Path) -> list[dict]:
-    """The finished runs of one recipe, by seed; seed 0 must be among them."""
-    runs = [json.loads(file.read_text()) for file in sorted(output.glob(f"{name}_seed*/run.json"))]
+def read_runs(name: str, output: Path) -> tuple[list[dict], Path]:
+    """The finished runs of one recipe, by seed, and the folder of seed 0's weights."""
+    files = sorted(output.glob(f"{name}_seed*/run.json"))
+    return one_recipe(files, f"run of {name} under {output}"), output / f"{name}_seed0"
+
+
+def read_rows(beginning: str, output: Path) -> tuple[list[dict], Path]:
+    """The rows of leaderboard.py whose names begin so, and the folder of seed 0's weights."""
+    files = sorted((ROOT / "retina_course" / "results" / "leaderboard").glob(f"{beginning}*.json"))
+    runs = one_recipe(files, f"row of the leaderboard that begins with {beginning}")
+    return runs, output / files[0].stem
+
+
+def one_recipe(files: list[Path], what: str) -> list[dict]:
+    """Runs that make one row: seed 0 among them, no seed twice, all by one recipe."""
+    runs = [json.loads(file.read_text()) for file in files]
     if not runs or runs[0]["seed"] != 0:
-        raise SystemExit(f"No finished run of {name} with seed 0 under {output}.")
+        raise SystemExit(f"No finished {what} with seed 0.")
     if any(run["recipe"] != runs[0]["recipe"] for run in runs):
-        raise SystemExit(f"The runs under {output} differ in their recipe: they are not one row.")
+        raise SystemExit("They differ in their recipe, and are not one row: " + names(files))
+    if len({run["seed"] for run in runs}) < len(runs):
+        raise SystemExit("They are of several devices, and not one row: " + names(files))
     return runs
+
+
+def names(files: list[Path]) -> str:
+    return ", ".join(file.stem if file.stem != "run" else file.parent.name for file in files)
 
 
 def summary(runs: list[dict]) -> dict:
@@ -237,7 +264,7 @@ def summary(runs: list[dict]) -> dict:
 
 def variant(name: str, folder: Path) -> dict:
     """What is stored of a recipe that was tried later: enough to compare, no weights."""
-    runs = read_runs(name, folder)
+    runs, _ = read_runs(name, folder)
     return {
         "recipe": runs[0]["recipe"],
         "provenance": runs[0]["provenance"],
