@@ -129,6 +129,7 @@ def test_the_list_names_every_network_at_three_seeds():
     assert {(n.split(budget)[0], n[-1]) for n in named if budget in n} == {
         (model, seed) for model in equal for seed in "012"
     }
+    assert sum("unet_small_course_640px_256crop_16000steps" in name for name in named) == 3
     on_gpu = program.pieces(torch.device("cuda"))
     assert {p.recipe["steps"] for p in on_gpu} == {6000, 200}
     first = {p.model: p.recipe["fov_diameter"] for p in on_gpu[: len(program.ON_CPU)]}
