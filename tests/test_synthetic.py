@@ -125,7 +125,7 @@ def test_masks_fit_the_image():
         assert green[eye.disc.numpy()].mean() > 1.3 * green[plain].mean()
         lesions.append(contrast[lesion])
     lesions = np.concatenate(lesions)
-    assert (lesions < 0.8).mean() > 0.2  # bleedings
+    assert (lesions < 0.8).mean() > 0.2  # haemorrhages
     assert (lesions > 1.2).mean() > 0.2  # exudates
 
 

@@ -17,7 +17,7 @@ TEXTURES = {5: 1.0, 11: 0.7, 23: 0.6, 47: 0.5, 95: 0.4}  # side of the random gr
 # How strongly each dims red, green and blue light: blood absorbs green most, red least.
 VEIN_DEPTH = np.float32([0.24, 0.72, 0.45])
 ARTERY_DEPTH = np.float32([0.10, 0.52, 0.35])
-BLEEDING_DEPTH = np.float32([0.45, 0.85, 0.50])
+HAEMORRHAGE_DEPTH = np.float32([0.45, 0.85, 0.50])
 MACULA_DEPTH = np.float32([0.30, 0.55, 0.60])
 TEXTURE_DEPTH = np.float32([0.10, 0.20, 0.25])
 
@@ -37,7 +37,7 @@ class Scene:
         self.choroid = [rng.standard_normal(shape) for shape in ((30, 9), (5, 5))]
         self.artery = self._tree(rng, twig_radius=0.0027)
         self.vein = self._tree(rng, twig_radius=0.0033)
-        self.bleedings, self.exudates = self._lesions(rng)
+        self.haemorrhages, self.exudates = self._lesions(rng)
 
     def _view(self, rng) -> None:
         """Left or right eye; macula in the middle, or nearer to the disc and closer up."""
@@ -77,22 +77,22 @@ class Scene:
         return vessel_tree.grow(rng, trunks, ends, 0.04, twig_radius)
 
     def _lesions(self, rng) -> tuple[list, list]:
-        """Blobs (centre, radius, outline): dark bleedings anywhere, bright exudates in clusters."""
-        bleedings, exudates = [], []
+        """Blobs (centre, radius, outline): haemorrhages anywhere, exudates in clusters."""
+        haemorrhages, exudates = [], []
         if rng.random() < 0.25:  # a healthy eye
-            return bleedings, exudates
+            return haemorrhages, exudates
         for _ in range(int(_between(rng, 1, 26))):
             angle, far = 2 * np.pi * rng.random(), 0.95 * np.sqrt(rng.random())
             radius = 0.007 + 0.035 * rng.random() ** 3
             centre = far * np.array([np.cos(angle), np.sin(angle)])
-            bleedings.append((centre, radius, _outline(rng, 4 * radius)))
+            haemorrhages.append((centre, radius, _outline(rng, 4 * radius)))
         for _ in range(int(_between(rng, 0, 4))):
             middle = self.fovea + 0.3 * rng.standard_normal(2)
             width = _between(rng, 0.03, 0.1)
             for _ in range(int(_between(rng, 4, 22))):
                 centre = middle + width * rng.standard_normal(2)
                 exudates.append((centre, 0.006 + 0.016 * rng.random() ** 2, _outline(rng, 0.25)))
-        return self._off_disc(bleedings), self._off_disc(exudates)
+        return self._off_disc(haemorrhages), self._off_disc(exudates)
 
     def _off_disc(self, blobs: list) -> list:
         return [b for b in blobs if np.hypot(*(b[0] - self.disc)) > 1.2 * self.disc_radius + b[1]]
@@ -107,13 +107,13 @@ def paint(scene: Scene, side: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     artery = vessel_tree.paint(scene.artery, side, scale)
     vein = vessel_tree.paint(scene.vein, side, scale)
     disc = _blobs([(scene.disc, scene.disc_radius, scene.disc_shape)], side, scale, 0.08)
-    bleedings = _blobs(scene.bleedings, side, scale, 0.2)
+    haemorrhages = _blobs(scene.haemorrhages, side, scale, 0.2)
     exudates = _blobs(scene.exudates, side, scale, 0)
     layers = {
         "artery": (artery[0] >= 0.5) & fov,
         "vein": (vein[0] >= 0.5) & fov,
         "disc": (disc >= 0.5) & fov,
-        "haemorrhage": (bleedings >= 0.5) & fov,
+        "haemorrhage": (haemorrhages >= 0.5) & fov,
         "exudate": (exudates >= 0.5) & fov,
         "fov": fov,
     }
@@ -121,7 +121,7 @@ def paint(scene: Scene, side: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     light = _light(scene, x, y)
     image = _fundus(scene, x, y, side)
     image = _with_disc(scene, image, disc.astype(np.float32), x, y)
-    image *= np.exp(-_blood(scene, artery, vein, bleedings))
+    image *= np.exp(-_blood(scene, artery, vein, haemorrhages))
     image += (0.6 * scene.reflex * artery[2] * artery[0]).astype(np.float32) * image
     yellow = np.float32([1.0, 0.86, 0.42])[:, None, None] * (0.6 + 0.5 * scene.colour[0])
     image += (0.85 * exudates).astype(np.float32) * (yellow - image)
@@ -162,14 +162,14 @@ def _with_disc(scene, image, disc, x, y) -> np.ndarray:
     return image + 0.9 * disc * ((rim + cup * (pale - rim)) * texture - image)
 
 
-def _blood(scene, artery, vein, bleedings) -> np.ndarray:
-    """Optical density (3, side, side) of vessels and bleedings; an artery hides what it crosses."""
-    artery_depth, vein_depth, bleedings = (
-        layer.astype(np.float32) for layer in (artery[1], vein[1], bleedings)
+def _blood(scene, artery, vein, haemorrhages) -> np.ndarray:
+    """Optical depth (3, side, side) of the blood; an artery hides what it crosses."""
+    artery_depth, vein_depth, haemorrhages = (
+        layer.astype(np.float32) for layer in (artery[1], vein[1], haemorrhages)
     )
     depth = scene.contrast * VEIN_DEPTH[:, None, None] * vein_depth * (1 - 0.6 * artery_depth)
     depth += scene.contrast * ARTERY_DEPTH[:, None, None] * artery_depth
-    return np.maximum(depth, BLEEDING_DEPTH[:, None, None] * bleedings)
+    return np.maximum(depth, HAEMORRHAGE_DEPTH[:, None, None] * haemorrhages)
 
 
 def _photograph(scene, image, scale) -> np.ndarray:

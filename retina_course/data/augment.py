@@ -113,19 +113,21 @@ def colour_jitter(images: Tensor, generator: Generator, strength: float = 0.2) -
     """
     n = len(images)
 
+    def draw(low: float, high: float) -> Tensor:
+        values = _uniform((n, 1, 1, 1), low, high, generator)
+        return values.to(images.device, non_blocking=True)
+
     def factor() -> Tensor:
-        draw = _uniform((n, 1, 1, 1), 1 - strength, 1 + strength, generator)
-        return draw.to(images.device, non_blocking=True)
+        return draw(1 - strength, 1 + strength)
 
     mean = images.mean(dim=(1, 2, 3), keepdim=True)
     images = (images - mean) * factor() + mean * factor()
-    angle = _uniform((n,), -strength / 4, strength / 4, generator).to(images.device)
+    angle = draw(-strength / 4, strength / 4)
     grey = images.mean(dim=1, keepdim=True)
     colour = (images - grey) * factor()
     # A turn about (1, 1, 1): Rodrigues' formula for vectors perpendicular to the axis.
-    cos, sin = torch.cos(angle)[:, None, None, None], torch.sin(angle)[:, None, None, None]
     cross = (colour.roll(1, dims=1) - colour.roll(-1, dims=1)) / 3**0.5
-    return (grey + cos * colour + sin * cross).clamp(0, 1)
+    return (grey + angle.cos() * colour + angle.sin() * cross).clamp(0, 1)
 
 
 def _uniform(shape: tuple, low: float, high: float, generator: Generator) -> Tensor:

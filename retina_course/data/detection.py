@@ -121,7 +121,7 @@ def made_toys(
 ) -> tuple[Tensor, list[Target]]:
     """A disc or a ring in noise, one an image: which of the two is the question.
 
-    The toy experiment of arXiv 1811.08661, section 4.2, corrected. Noise is uniform in [0, 1); a
+    The toy experiment of arXiv 1811.08661, corrected. Noise is uniform in [0, 1); a
     disc of `radius` pixels is 0.2 brighter, and a ring (label 2, as likely as a disc, label 1)
     lacks the middle `hole` pixels of radius. The published program compares the squared distance
     with a squared DIAMETER, so that its objects of "diameter 20" measure 39 pixels, and leaves a

@@ -66,7 +66,7 @@ def box_loss(offsets: Tensor, target: Tensor) -> Tensor:
 
 
 def segmentation_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Half of soft Dice plus cross-entropy. Source: arXiv 1811.08661, section 2.
+    """Half of soft Dice plus cross-entropy. Source: arXiv 1811.08661; the half: its program.
 
     Dice is summed over the batch, for each class of the target but the background, and averaged
     over the classes that the batch shows; cross-entropy is the mean over pixels.
