@@ -2,5 +2,5 @@
 
 from retina_course.models import create_model, list_models
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 __all__ = ["create_model", "list_models"]
