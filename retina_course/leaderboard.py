@@ -81,7 +81,7 @@ def table(entries: Sequence[Entry]) -> Table:
         "AUC",
         "F1",
         "sd over seeds",
-        "F1 a photograph, 95 %",
+        "mean F1 per photograph, 95 %",
         "F1, no flips",
     ]
     head += ["Seeds", "Steps", "Crop", "Parameters", "Minutes", "Device"]
