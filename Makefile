@@ -43,7 +43,7 @@ site: setup
 	$(BIN)/jupyter-book build . -W -n --keep-going --all
 
 package-tests: setup site
-	$(ONE_THREAD) $(BIN)/pytest tests -n 2 --dist loadfile
+	$(ONE_THREAD) CUDA_VISIBLE_DEVICES= $(BIN)/pytest tests -n 2 --dist loadfile
 
 # The stored outputs come from the CPU.
 notebook-tests: setup

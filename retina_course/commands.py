@@ -17,6 +17,7 @@ import numpy as np
 from retina_course import create_model, list_models, metrics, weights
 from retina_course.data import datasets
 from retina_course.inference import segment_all
+from retina_course.models import DETECTORS
 from retina_course.recipe import Recipe, learning_rate, train_vessels
 from retina_course.training import distributed
 from retina_course.weights import write_atomically
@@ -51,6 +52,12 @@ def train(options: argparse.Namespace) -> int:
     options.output.mkdir(parents=True, exist_ok=True)
     _same_settings(options.output / "settings.json", settings)
     photographs = list(data)
+    drawn = np.concatenate([photo.vessels[photo.fov] for photo in photographs])
+    if drawn.all() or not drawn.any():
+        raise ValueError(
+            f"Inside the fields of view {'every' if drawn.all() else 'no'} pixel of the training "
+            "photographs is drawn as vessel. Are fov/ and masks/ mixed up?"
+        )
     with distributed():
         model, history = train_vessels(
             options.model,
@@ -91,7 +98,10 @@ def evaluate(options: argparse.Namespace) -> int:
     """`evaluate`: the protocol's scores inside the field of view, as a table and as JSON."""
     if options.json and not options.json.parent.is_dir():
         raise ValueError(f"There is no folder {options.json.parent} for {options.json.name}.")
+    if options.json and options.json.is_dir():
+        raise ValueError(f"{options.json} is a folder; --json takes the name of a file.")
     model, card = weights.load(options.weights)
+    refuse_detector(card, options)
     cut = threshold(options, card)
     data = _open(options.data, options.split)
     photographs = list(data)
@@ -116,6 +126,12 @@ def evaluate(options: argparse.Namespace) -> int:
         about = {"weights": str(options.weights), "data": options.data, "digest": data.digest()}
         _write_json(options.json, about | {"flips": options.flips} | result)
     return 0
+
+
+def refuse_detector(card: dict, options: argparse.Namespace) -> None:
+    """A detector's outputs are no vessel map."""
+    if card["model"] in DETECTORS:
+        raise ValueError(f"{options.weights} finds boxes, not vessels: see retina-course detect.")
 
 
 def models(options: argparse.Namespace) -> int:

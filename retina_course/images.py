@@ -4,10 +4,20 @@ from os import PathLike
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 ImageSource = str | PathLike | Image.Image | np.ndarray | Tensor
+ORIENTATION = 0x0112  # EXIF's tag; 1 is upright
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def read_image(source: ImageSource) -> Tensor:
@@ -17,7 +27,8 @@ def read_image(source: ImageSource) -> Tensor:
     ----------
     source : a file's path or a PIL image (EXIF orientation honoured); a NumPy array `(H, W)`,
         `(H, W, 3)` or `(H, W, 4)`, uint8, uint16 or float in [0, 1]; a tensor `(3, H, W)` or
-        `(1, 3, H, W)` of the same types. Grey is repeated to RGB, an alpha channel is dropped.
+        `(1, 3, H, W)` of the same types. Grey is repeated to RGB. What a file or a PIL image has
+        transparent becomes black; an array's alpha channel is dropped.
 
     Raises
     ------
@@ -49,18 +60,39 @@ def _read_file(path: str | PathLike) -> np.ndarray:
         raise ValueError(f"{path} is a folder; give the image files in it.") from None
     except UnidentifiedImageError:
         raise ValueError(f"{path} is not an image, or not of a kind that Pillow reads.") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except MemoryError:
+        raise
+    # Damaged bytes make the decoders raise errors of a dozen types.
+    except Exception as error:
         raise ValueError(f"Cannot read the image {path}: {error}.") from error
 
 
+def upright(image: Image.Image) -> Image.Image:
+    """Turned as its EXIF tag says, which a viewer does, too.
+
+    `ImageOps.exif_transpose` also writes the other tags again, and fails where one is odd.
+    """
+    image.load()
+    turn = TURNS.get(image.getexif().get(ORIENTATION))
+    return image if turn is None else image.transpose(turn)
+
+
+def on_black(image: Image.Image) -> Image.Image:
+    """Without transparency: what was transparent is black, as outside the field of view."""
+    if "A" not in image.getbands() and "transparency" not in image.info:
+        return image
+    black = Image.new("RGBA", image.size, (0, 0, 0, 255))
+    return Image.alpha_composite(black, image.convert("RGBA"))
+
+
 def _pil_to_array(image: Image.Image) -> np.ndarray:
-    image = ImageOps.exif_transpose(image)
+    image = upright(image)
     if image.mode.startswith("I"):  # 16-bit grey; Pillow may hold it in 32 bits
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
             raise ValueError("32-bit grey images are not supported; convert to 8 or 16 bits")
         return values.astype(np.uint16)
-    return np.asarray(image if image.mode == "F" else image.convert("RGB"))
+    return np.asarray(image if image.mode == "F" else on_black(image).convert("RGB"))
 
 
 def _tensor_to_hwc(tensor: Tensor) -> np.ndarray:

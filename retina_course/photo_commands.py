@@ -16,7 +16,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from retina_course import weights
-from retina_course.commands import memory_errors, message, threshold
+from retina_course.commands import memory_errors, message, refuse_detector, threshold
 from retina_course.detection import detect
 from retina_course.images import read_image
 from retina_course.inference import segment
@@ -27,6 +27,7 @@ from retina_course.weights import write_atomically
 def segment_photographs(options: argparse.Namespace) -> int:
     """`segment`: three pictures for each photograph."""
     model, card = weights.load(options.weights)
+    refuse_detector(card, options)
     cut = threshold(options, card)
     return _each(options, model, lambda photo: _segment(model, card, photo, cut, options))
 
@@ -107,7 +108,7 @@ def _detect(
         "intended_use": weights.INTENDED_USE,
         "detections": rows,
     }
-    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(content, indent=1) + "\n"
     write_atomically(f"{options.output / photo.stem}_boxes.json", text.encode())
     picture = (image.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
     _write_picture(f"{options.output / photo.stem}_boxes.jpg", _with_boxes(picture, rows, names))

@@ -91,7 +91,7 @@ def fit(
     history, rank = History(), dist.get_rank() if dist.is_initialized() else 0
 
     state = {"model": model, "optimizer": optimizer, "scaler": scaler}
-    run = {"seed": seed, "steps": steps, "lr": lr, **(settings or {})}
+    run = _plain({"seed": seed, "steps": steps, "lr": lr, **(settings or {})})
     done = 0
     if checkpoint is not None and Path(checkpoint).exists():
         done, history = _resume(Path(checkpoint), state, run, device)
@@ -131,7 +131,7 @@ def fit(
         if (step + 1) % every == 0 or last:
             model.eval()
             if validate:
-                history.validation.append({"step": step + 1, **validate(model)})
+                history.validation.append(_plain({"step": step + 1, **validate(model)}))
             history.seconds = time.perf_counter() - started
             if checkpoint is not None and rank == 0:
                 _save(Path(checkpoint), step + 1, history, state, run)
@@ -201,23 +201,37 @@ def _finite(losses: list[Tensor], step: int, seed: int, sample: Sample, rank: in
     return values
 
 
+def _plain(value: object) -> object:
+    """NumPy's numbers and arrays as Python's: a checkpoint is read back with no others."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_plain(item) for item in value)
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
+
+
 def _save(path: Path, step: int, history: History, state: dict, run: dict) -> None:
     """Write the checkpoint beside its place, then move it there: never half a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {name: part.state_dict() for name, part in state.items()}
     content |= {"step": step, "history": asdict(history), "run": run}
-    part = path.with_name(path.name + ".part")
-    with open(part, "wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with open(part, "wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _resume(path: Path, state: dict, run: dict, device: torch.device) -> tuple[int, History]:
     try:
         content = torch.load(path, map_location=device, weights_only=True)
         step, history, stored = content["step"], content["history"], content["run"]
+    except (MemoryError, PermissionError, torch.OutOfMemoryError):
+        raise  # nothing is wrong with the file
     except Exception as error:
         raise ValueError(
             f"{path} is no checkpoint of fit, or it is damaged ({error}). "

@@ -1,3 +1,4 @@
+import io
 import json
 import subprocess
 import sys
@@ -102,6 +103,19 @@ def test_a_bad_photograph_does_not_stop_the_others(photo, weights_file, tmp_path
     assert lines[3] == f"retina-course: 3 of 4 photographs failed: {bad}, {absent}, {black}"
 
 
+def test_a_name_that_the_terminal_cannot_show_does_not_stop_the_others(
+    photo, weights_file, tmp_path, monkeypatch
+):
+    other = photo.with_name("a_\u0142.png")
+    other.write_bytes(photo.read_bytes())
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="cp1252")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert run("segment", other, photo, "-o", tmp_path / "o", "--weights", weights_file) == 0
+    terminal.flush()
+    assert rb"a_\u0142.png" in terminal.buffer.getvalue()
+    assert len(list((tmp_path / "o").iterdir())) == 6
+
+
 def test_two_photographs_of_one_name_are_refused(photo, weights_file, tmp_path, capsys):
     other = tmp_path / "other" / "EYE.jpg"
     assert run("segment", photo, other, "-o", tmp_path / "out", "--weights", weights_file) == 1
@@ -141,6 +155,22 @@ def test_a_run_that_never_began_does_not_block_the_corrected_command(data, tmp_p
     assert run(*train, "--crop", "5000") == 1
     assert "do not fit" in capsys.readouterr().err
     assert run(*train) == 0
+
+
+def test_masks_and_fields_of_view_mixed_up_are_named_before_the_training(data, tmp_path, capsys):
+    (data / "fov").mkdir()
+    for mask in (data / "masks").iterdir():
+        (data / "fov" / mask.name).write_bytes(mask.read_bytes())
+    arguments = ("--data", data, "--model", "unet_small", "--steps", 2, "-o", tmp_path / "run")
+    assert run("train", *arguments) == 1
+    assert "every pixel" in (error := capsys.readouterr().err) and "mixed up?" in error
+    assert not (tmp_path / "run" / "checkpoint.pt").exists()
+
+
+def test_evaluate_refuses_a_folder_for_its_json(data, weights_file, tmp_path, capsys):
+    arguments = ("--data", data, "--weights", weights_file, "--json", tmp_path)
+    assert run("evaluate", *arguments) == 1
+    assert "is a folder; --json takes the name of a file" in capsys.readouterr().err
 
 
 def test_train_then_evaluate(data, tmp_path, capsys):
@@ -339,7 +369,8 @@ def test_detect_writes_a_picture_and_boxes_inside_the_photograph(
 
 def test_weights_of_the_other_kind_are_named(photo, detector_file, weights_file, tmp_path, capsys):
     assert run("segment", photo, "-o", tmp_path / "o", "--weights", detector_file) == 1
-    assert "predict needs a model that returns logits" in capsys.readouterr().err
+    assert "finds boxes, not vessels: see retina-course detect" in capsys.readouterr().err
+    assert not (tmp_path / "o").exists()
     assert run("detect", photo, "-o", tmp_path / "o", "--weights", weights_file) == 1
     assert "UNetSmall finds no boxes; it segments" in capsys.readouterr().err
     assert list((tmp_path / "o").iterdir()) == []

@@ -1,12 +1,15 @@
+import struct
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import nn
 
 from retina_course import inference, list_models
+from retina_course.data.reading import read_rgb
 from retina_course.inference import predict, read_image, segment
 from retina_course.models import DETECTORS, create_model
 
@@ -51,7 +54,7 @@ def test_all_types_read_the_same_image(tmp_path):
     rgb = np.stack([grey, 255 - grey, grey // 2], axis=-1)
     expected = torch.from_numpy(rgb.transpose(2, 0, 1) / 255).float()
     Image.fromarray(rgb).save(tmp_path / "rgb.png")
-    alpha = np.dstack([rgb, grey])
+    alpha = np.dstack([rgb, np.full_like(grey, 255)])
     Image.fromarray(alpha).save(tmp_path / "alpha.png")
     sources = [
         rgb,
@@ -95,6 +98,37 @@ def test_exif_orientation_is_honoured(tmp_path):
     image = read_image(tmp_path / "turned.jpg")
     assert image.shape == (3, 16, 24)
     assert image[:, :, :6].min() > 0.9 and image[:, :, 10:].max() < 0.1
+
+
+@pytest.mark.parametrize("tag", range(1, 9))
+def test_every_orientation_is_turned_as_pillow_turns_it(tag, tmp_path):
+    pixels = np.random.default_rng(tag).integers(0, 256, (6, 9, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = tag
+    Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
+    with Image.open(tmp_path / "turned.png") as image:
+        shown = np.asarray(ImageOps.exif_transpose(image))
+    expected = torch.from_numpy(shown.transpose(2, 0, 1) / 255).float()
+    torch.testing.assert_close(read_image(tmp_path / "turned.png"), expected)
+
+
+def test_exif_is_not_written_again(monkeypatch):
+    def odd_tag(*arguments, **options):  # what Pillow does where a tag is of another type
+        raise struct.error("required argument is not an integer")
+
+    image = Image.fromarray(np.zeros((6, 9, 3), np.uint8))
+    image.getexif()[0x0112] = 6
+    monkeypatch.setattr(Image.Exif, "tobytes", odd_tag)
+    assert read_image(image).shape == (3, 9, 6)
+
+
+def test_what_is_transparent_is_black(tmp_path):
+    pixels = np.full((6, 9, 4), 255, np.uint8)
+    pixels[:, :4, 3] = 0
+    Image.fromarray(pixels).save(tmp_path / "cut.png")
+    image = read_image(tmp_path / "cut.png")
+    assert image[:, :, :4].max() == 0 and image[:, :, 4:].min() == 1
+    assert np.array_equal(image.permute(1, 2, 0) * 255, read_rgb(tmp_path / "cut.png"))
 
 
 def test_reading_does_not_change_or_share_the_source():

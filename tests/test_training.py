@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -154,6 +155,28 @@ def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused_and_kept(tmp_pa
     assert file.read_bytes() == content
 
 
+def test_a_run_with_numbers_of_numpy_can_be_continued(tmp_path):
+    file = tmp_path / "run.pt"
+    settings = {"scale": (np.float32(0.5), 1.0), "seeds": np.arange(2)}
+    options = {"checkpoint": file, "settings": settings}
+    options["validate"] = lambda model: {"f1": np.mean([0.5, 0.75])}
+    _, history = train(4, **options)
+    _, stored = train(4, **options)
+    assert stored == history and stored.validation == [{"step": 4, "f1": 0.625}]
+
+
+def test_lack_of_memory_is_not_called_a_damaged_checkpoint(tmp_path, monkeypatch):
+    file = tmp_path / "run.pt"
+    train(4, checkpoint=file)
+
+    def no_memory(*arguments, **options):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(training.torch, "load", no_memory)
+    with pytest.raises(torch.OutOfMemoryError):
+        train(4, checkpoint=file)
+
+
 def test_a_failed_save_leaves_the_former_checkpoint(tmp_path, monkeypatch):
     file = tmp_path / "run.pt"
     train(4, checkpoint=file)
@@ -161,7 +184,7 @@ def test_a_failed_save_leaves_the_former_checkpoint(tmp_path, monkeypatch):
     monkeypatch.setattr(training.torch, "save", lambda content, f: f.write(b"half") and 1 / 0)
     with pytest.raises(ZeroDivisionError):
         training._save(file, 4, training.History(), {}, {})
-    assert file.read_bytes() == before
+    assert file.read_bytes() == before and list(tmp_path.iterdir()) == [file]
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,8 @@ class IDRiDBoxes(Dataset):
                 f"the folder that holds it. {SOURCE}"
             )
         self.root = Path(parent, "IDRiD_boxes") if root is None else Path(root)
-        images = sorted(self.root.glob("*.jpg")) if self.root.is_dir() else []
+        files = self.root.iterdir() if self.root.is_dir() else []
+        images = sorted(path for path in files if path.suffix.lower() == ".jpg")
         if not images:
             raise DatasetError(f"There are no photographs in {self.root}. {SOURCE}")
         lacking = [f"{path.stem}.txt" for path in images if not path.with_suffix(".txt").is_file()]

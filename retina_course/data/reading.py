@@ -5,8 +5,10 @@ import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 from scipy import ndimage
+
+from retina_course.images import on_black, upright
 
 # What "drawn" may be in a file: 1 (a label), 255 or 65535 (white in 8 or 16 bits).
 HIGH_LEVELS = (1, 255, 65535)
@@ -107,7 +109,7 @@ def _read(path: Path) -> np.ndarray:
 
 
 def _pixels(image: Image.Image) -> np.ndarray:
-    image = ImageOps.exif_transpose(image)  # as a viewer shows it, and as `segment` reads it
+    image = upright(image)  # as a viewer shows it, and as `segment` reads it
     if image.mode.startswith("I"):
         pixels = np.asarray(image)
         if pixels.min() < 0 or pixels.max() > 65535:
@@ -115,7 +117,5 @@ def _pixels(image: Image.Image) -> np.ndarray:
         return pixels
     if image.mode == "F":
         raise ValueError("floating-point pixels; store it with 8 or 16 bits a channel")
-    if "A" in image.getbands() or "transparency" in image.info:
-        black = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        image = Image.alpha_composite(black, image.convert("RGBA"))
+    image = on_black(image)
     return np.array(image.convert("L" if image.mode in ("1", "L") else "RGB"))

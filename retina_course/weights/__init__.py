@@ -107,7 +107,7 @@ def write_atomically(path: str | PathLike, data: bytes) -> None:
 
 
 def _find(path_or_name: str | PathLike) -> Path:
-    if isinstance(path_or_name, str) and path_or_name.isidentifier():
+    if isinstance(path_or_name, str) and not Path(path_or_name).suffix:
         if path_or_name not in available():
             raise ValueError(
                 f"No weights named {path_or_name!r} in the package. Available: "
