@@ -16,6 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from lesions_and_disc import NETWORKS
 from matplotlib.figure import Figure
 from pictures import CREDIT, RESULTS, save
 from PIL import Image
@@ -28,7 +29,6 @@ from retina_course.data.idrid import IDRiDBoxes
 from retina_course.data.reading import field_of_view
 from retina_course.inference import segment_all
 
-NETWORKS = ("unet_small", "unet_large", "retina_segmentor")
 UNCHANGED = "unchanged"
 
 

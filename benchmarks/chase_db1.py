@@ -157,7 +157,7 @@ def score(
     flips: bool,
 ) -> dict:
     """The protocol's row of one model: threshold from the training images, scores of the test."""
-    model.to(default_device())
+    model.to(default_device())  # training ends on the CPU
     p, t, fov = segment_all(model, training, card, flips=flips)
     threshold = metrics.best_threshold(*metrics.pool(p, t, fov))
     p, t, fov = segment_all(model, test, card, flips=flips)
