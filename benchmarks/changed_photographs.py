@@ -23,10 +23,11 @@ from PIL import Image
 from provenance import provenance, write_json
 from scipy import ndimage
 
-from retina_course import metrics, weights
+from retina_course import weights
 from retina_course.data.datasets import ChaseDB1, Photograph
 from retina_course.data.idrid import IDRiDBoxes
 from retina_course.data.reading import field_of_view
+from retina_course.evaluation import metrics, paired_difference
 from retina_course.inference import segment_all
 
 UNCHANGED = "unchanged"
@@ -49,7 +50,7 @@ def main() -> None:
                 metrics.binary_scores(q[inside] >= threshold, drawn[inside])["f1"]
                 for q, drawn, inside in zip(p, t, fov, strict=True)
             ]
-            moved = metrics.paired_difference(f1[UNCHANGED], f1[change], patients=patients)
+            moved = paired_difference(f1[UNCHANGED], f1[change], patients=patients)
             row["f1_difference"] = dict(zip(("value", "low", "high"), moved[:3], strict=True))
             scores[name][change] = row
             print(f"{name}, {change}: AUC {row['auc']:.4f}, F1 {row['f1']:.4f}", flush=True)

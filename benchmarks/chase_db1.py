@@ -29,18 +29,19 @@ import torch
 from pictures import errors
 from provenance import ROOT, provenance, write_json
 
-from retina_course import metrics, shapes, weights
+from retina_course import shapes, weights
 from retina_course.data.datasets import ChaseDB1, Photograph, split_by_patient
+from retina_course.evaluation import metrics
 from retina_course.inference import segment_all
-from retina_course.recipe import Recipe, learning_rate, train_vessels
 from retina_course.training import default_device, default_precision
+from retina_course.training.recipe import Recipe, learning_rate, train_vessels
 
 SHIPPED = 5e6  # bytes: larger weights stay out of the package
 STORED = ("seed", "seconds", "loss", "flips", "no_flips", "provenance")  # of each run
 PROTOCOL = {
     "pixels": "inside the field of view, native size",
     "field_of_view": "largest component of max(R, G, B) > 20, holes filled",
-    "truth": "first observer",
+    "ground_truth": "first observer",
     "threshold": "maximises the pooled F1 of the 8 training images",
     "weights": "after the last step",
 }
@@ -302,22 +303,23 @@ def over_seeds(rows: list[dict]) -> dict:
 
 def observer(photographs: list[Photograph]) -> dict:
     """The second observer, scored as if a model: a binary map, so no AUC."""
-    return binary_row(photographs, [photo.vessels2 for photo in photographs])
+    return binary_row(photographs, [photo.second_observer for photo in photographs])
 
 
 def empty(photographs: list[Photograph]) -> dict:
     """The prediction "no vessel anywhere": what accuracy alone is worth."""
-    return binary_row(photographs, [np.zeros_like(photo.vessels) for photo in photographs])
+    return binary_row(photographs, [np.zeros_like(photo.ground_truth) for photo in photographs])
 
 
 def binary_row(photographs: list[Photograph], maps: list[np.ndarray]) -> dict:
     inside = [
-        (m[photo.fov], photo.vessels[photo.fov]) for m, photo in zip(maps, photographs, strict=True)
+        (m[photo.fov], photo.ground_truth[photo.fov])
+        for m, photo in zip(maps, photographs, strict=True)
     ]
     pooled = [np.concatenate(part) for part in zip(*inside, strict=True)]
     rows = [
         metrics.binary_scores(m, t)
-        | {"cldice": metrics.cldice(full & photo.fov, photo.vessels & photo.fov)}
+        | {"cldice": metrics.cldice(full & photo.fov, photo.ground_truth & photo.fov)}
         for (m, t), full, photo in zip(inside, maps, photographs, strict=True)
     ]
     columns = {key: [row[key] for row in rows] for key in rows[0]}

@@ -18,8 +18,9 @@ from provenance import ROOT, provenance, write_json
 from scipy.ndimage import binary_dilation
 from sklearn import metrics as sk
 
-from retina_course import inference, metrics, weights
+from retina_course import inference, weights
 from retina_course.data.datasets import ChaseDB1, Photograph
+from retina_course.evaluation import metrics
 
 MODEL = "unet_small"
 FOLDER = ROOT / "runs" / "conventions"
@@ -41,7 +42,11 @@ def main() -> None:
     maps = {photo.name: probability(model, card, photo) for photo in training + test}
     known, eyes, second = (
         [(maps[p.name], getattr(p, truth), p.fov) for p in photographs]
-        for photographs, truth in ((training, "vessels"), (test, "vessels"), (test, "vessels2"))
+        for photographs, truth in (
+            (training, "vessels"),
+            (test, "vessels"),
+            (test, "second_observer"),
+        )
     )
     threshold = metrics.best_threshold(*metrics.pool(*zip(*known, strict=True)))
     thresholds = np.sort(np.concatenate([GRID, TAILS, [threshold]]))
@@ -104,7 +109,7 @@ def image_row(photo: Photograph, eye: Eye, thresholds: np.ndarray, split: str) -
         "fp": curve[:, 1].tolist(),
         "own_threshold": own,
         "own_counts": metrics.confusion(inside[0] >= own, inside[1]).tolist(),
-        "second_observer": metrics.confusion(photo.vessels2[fov], t[fov]).tolist(),
+        "second_observer": metrics.confusion(photo.second_observer[fov], t[fov]).tolist(),
     }
 
 
@@ -161,8 +166,8 @@ def conventions(
     yield "name", "soft Dice, no threshold", {"f1": soft}
     yield "name", "AUC of the binary map", {"auc": sk.roc_auc_score(t, p >= threshold)}
 
-    yield "truth", "second observer as truth", pooled(second, threshold)
-    yield "truth", "last 8 photographs only", pooled(eyes[-8:], threshold)
+    yield "ground_truth", "second observer as truth", pooled(second, threshold)
+    yield "ground_truth", "last 8 photographs only", pooled(eyes[-8:], threshold)
 
 
 def pooled(eyes: Iterable[Eye], threshold: float) -> dict:

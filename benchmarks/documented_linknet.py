@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from retina_course.losses import DiceLoss, IoU
+from retina_course.data.files import write_atomically
 from retina_course.models import LinkNet
-from retina_course.recipe import stack_views
 from retina_course.training import History, Train, batch_generator, seed_everything
-from retina_course.weights import write_atomically
+from retina_course.training.losses import DiceLoss, IoU
+from retina_course.training.recipe import stack_images
 
 EPOCHS, BATCH, LR, SIDE = 100, 4, 1e-4, 512
 FOV_DIAMETER = 464  # with its margin of a twentieth on either side, just below 512 pixels
@@ -28,7 +28,7 @@ def train_as_documented(
     Whole fields of view, no augmentation (none is documented), float32. Killed, it goes on from
     `folder/checkpoint.pt`.
     """
-    images, vessels = stack_views(photographs, FOV_DIAMETER)
+    images, vessels = stack_images(photographs, FOV_DIAMETER)
     missing = (0, SIDE - images.shape[3], 0, SIDE - images.shape[2])
     data = TensorDataset(F.pad(images, missing).to(device), F.pad(vessels, missing).to(device))
     seed_everything(seed)

@@ -19,28 +19,28 @@ import torch.nn.functional as F
 from provenance import ROOT, provenance, write_json
 from torch import Tensor, nn
 
-from retina_course import metrics
 from retina_course.data.augment import RandomCrops
-from retina_course.data.synthetic import made_classes
-from retina_course.losses import DiceCELoss
+from retina_course.data.synthetic import synthetic_classes
+from retina_course.evaluation import metrics
 from retina_course.models import create_model, fold
 from retina_course.training import default_device, fit, seed_everything
+from retina_course.training.losses import DiceCELoss
 
 CLASSES = ("background", "vessel", "disc", "lesion")
 ARMS = ("unfolded", "not_unfolded")
 LOSSES = {"cross_entropy": F.cross_entropy, "cross_entropy_dice": DiceCELoss()}
 FOLDS, SEEDS = (4, 8), (0, 1, 2)
 SIZE, STEPS, BATCH, LR = 128, 1200, 4, 1e-2
-TRAINING, UNSEEN = (32, 0), (16, 1000)  # number of images, seed of made_classes
+TRAINING, UNSEEN = (32, 0), (16, 1000)  # number of images, seed of synthetic_classes
 RUNS = ROOT / "runs" / "folding"
 
 
 def main() -> None:
-    seen = made_classes(TRAINING[0], SIZE, TRAINING[1])
-    unseen = made_classes(UNSEEN[0], SIZE, UNSEEN[1])
+    seen = synthetic_classes(TRAINING[0], SIZE, TRAINING[1])
+    unseen = synthetic_classes(UNSEEN[0], SIZE, UNSEEN[1])
     result = {
         "classes": CLASSES,
-        "images": {"size": SIZE, "training": TRAINING, "unseen": UNSEEN},
+        "images": {"size": SIZE, "training": TRAINING, "held_out": UNSEEN},
         "recipe": {"steps": STEPS, "batch_size": BATCH, "crop": SIZE, "lr": LR, "seeds": SEEDS},
         "provenance": provenance(default_device()),
         "folds": {},

@@ -24,10 +24,10 @@ from provenance import ROOT, provenance, write_json
 from torch import nn
 
 from retina_course import shapes, weights
-from retina_course.data.detection import LESION_CLASSES, RandomViews
+from retina_course.data.detection import LESION_CLASSES, RandomAffine
 from retina_course.data.idrid import IDRiDBoxes
-from retina_course.detection import detect_photographs, stack_boxed
-from retina_course.detection_metrics import best_threshold, bootstrap_average_precision
+from retina_course.evaluation.detection_metrics import best_threshold, bootstrap_average_precision
+from retina_course.inference.detection import detect_photographs, stack_boxed_images
 from retina_course.models import create_model
 from retina_course.training import default_device, fit, seed_everything
 
@@ -73,14 +73,14 @@ def train(options: argparse.Namespace) -> None:
         "optimizer": "AdamW, one cosine to zero, gradients clipped at 1",
         "precision": "bfloat16" if half else "float32",
     }
-    images, targets = stack_boxed(IDRiDBoxes(split="train"), options.fov_diameter)
+    images, targets = stack_boxed_images(IDRiDBoxes(split="train"), options.fov_diameter)
     images = images.to(device)
     targets = [{k: v.to(device) for k, v in target.items()} for target in targets]
     seed_everything(options.seed)
     model = create_model(options.model, **OPTIONS).to(device)
     history = fit(
         model,
-        RandomViews(images, targets, batch_size=options.batch_size),
+        RandomAffine(images, targets, batch_size=options.batch_size),
         options.steps,
         lr=options.lr,
         seed=options.seed,
@@ -100,8 +100,8 @@ def train(options: argparse.Namespace) -> None:
         "provenance": source,
     }
     for name, flips in (("flips", True), ("no_flips", False)):
-        found, truths = detect_photographs(model, test, card, flips=flips)
-        run[name] = scores(found, truths)
+        found, ground_truths = detect_photographs(model, test, card, flips=flips)
+        run[name] = scores(found, ground_truths)
     weights.save(folder / "weights.safetensors", model.cpu(), card)
     write_json(folder / "run.json", run)
     print(f"{folder}: {json.dumps(run['flips'])}")
@@ -118,13 +118,15 @@ class Detecting(nn.Module):
         return self.network(x, segment=False).classes
 
 
-def scores(found: list[dict], truths: list[dict]) -> dict:
+def scores(found: list[dict], ground_truths: list[dict]) -> dict:
     """Average precision of each class at each IoU, with the interval over photographs."""
     rows = {}
     for label, name in enumerate(LESION_CLASSES, start=1):
-        rows[name] = {"objects": sum(int((truth["labels"] == label).sum()) for truth in truths)}
+        rows[name] = {
+            "objects": sum(int((truth["labels"] == label).sum()) for truth in ground_truths)
+        }
         for threshold in IOUS:
-            ap = bootstrap_average_precision(found, truths, label, threshold)
+            ap = bootstrap_average_precision(found, ground_truths, label, threshold)
             rows[name][f"ap_{threshold}"] = {"value": ap.value, "interval": [ap.low, ap.high]}
     return rows
 

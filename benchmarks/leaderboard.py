@@ -30,11 +30,13 @@ from documented_linknet import FOV_DIAMETER, SIDE, train_as_documented
 from PIL import Image
 from provenance import ROOT, provenance, slug, write_json
 
-from retina_course import error_analysis, metrics, shapes, weights
+from retina_course import shapes, weights
 from retina_course.data.datasets import ChaseDB1
+from retina_course.data.files import write_atomically
+from retina_course.evaluation import error_analysis, metrics
 from retina_course.inference import segment_all
-from retina_course.recipe import Recipe, learning_rate, train_vessels
 from retina_course.training import default_device, default_precision
+from retina_course.training.recipe import Recipe, learning_rate, train_vessels
 
 ROWS = ROOT / "retina_course" / "results" / "leaderboard"
 SEEDS = (0, 1, 2)
@@ -202,7 +204,7 @@ def score(piece: Piece, folder: Path, device: torch.device) -> dict:
         p, t, fov = segment_all(model, test, card, flips=flips)
         seconds = (time.perf_counter() - began) / len(test)
         row[name] = metrics.evaluate(p, t, fov, threshold)
-        row[name]["seconds_an_image"] = seconds
+        row[name]["seconds_per_image"] = seconds
         for image, photograph in zip(row[name]["per_image"], test, strict=True):
             image["name"] = photograph.name
         pooled = metrics.pool(p, t, fov)
@@ -210,12 +212,12 @@ def score(piece: Piece, folder: Path, device: torch.device) -> dict:
     found = [(one >= threshold) & within for one, within in zip(p, fov, strict=True)]
     row["calibration"] = error_analysis.calibration(*pooled)
     inside = [drawn & within for drawn, within in zip(t, fov, strict=True)]
-    row["seen"] = error_analysis.sensitivity_by_place(found, inside)
+    row["sensitivity_by_place"] = error_analysis.sensitivity_by_place(found, inside)
     row["false_positives"] = error_analysis.false_positives_by_place(found, inside, fov)
     for photograph, probability in zip(test, p, strict=True):
         grey, buffer = np.round(probability * 65535).astype(np.uint16), io.BytesIO()
         Image.fromarray(grey).save(buffer, "PNG")
-        weights.write_atomically(folder / f"{photograph.name}.png", buffer.getvalue())
+        write_atomically(folder / f"{photograph.name}.png", buffer.getvalue())
     weights.save(folder / "weights.safetensors", model, card | {"threshold": threshold})
     return row
 

@@ -20,8 +20,9 @@ from pictures import CREDIT, RESULTS, save
 from PIL import Image
 from provenance import provenance, slug, write_json
 
-from retina_course import error_analysis, leaderboard, metrics, plotting
 from retina_course.data.datasets import ChaseDB1, Photograph
+from retina_course.evaluation import error_analysis, leaderboard, metrics
+from retina_course.figures import plotting
 
 
 def main() -> None:
@@ -37,13 +38,13 @@ def main() -> None:
         else:
             print(f"no maps of  {folder.name}")
     shown = picture(list(found.values()), photographs) if found else []
-    drawn = [photo.vessels & photo.fov for photo in photographs.values()]
-    second = [photo.vessels2 & photo.fov for photo in photographs.values()]
+    drawn = [photo.ground_truth & photo.fov for photo in photographs.values()]
+    second = [photo.second_observer & photo.fov for photo in photographs.values()]
     fovs = [photo.fov for photo in photographs.values()]
     content = {
         "shown": shown,
         "second_observer": {
-            "seen": error_analysis.sensitivity_by_place(second, drawn),
+            "sensitivity_by_place": error_analysis.sensitivity_by_place(second, drawn),
             "false_positives": error_analysis.false_positives_by_place(second, drawn, fovs),
         },
         "dataset": {"name": "CHASE_DB1", "digest": ChaseDB1(split="all").digest()},
@@ -85,9 +86,9 @@ def picture(found: list[tuple[dict, Path]], photographs: dict[str, Photograph]) 
             photo = photographs[row["name"]]
             probability = np.asarray(Image.open(folder / f"{photo.name}.png")) / 65535
             vessels = probability >= run["flips"]["threshold"]
-            f1 = metrics.binary_scores(vessels[photo.fov], photo.vessels[photo.fov])["f1"]
+            f1 = metrics.binary_scores(vessels[photo.fov], photo.ground_truth[photo.fov])["f1"]
             assert abs(f1 - row["f1"]) < 1e-3, f"{folder.name}: the maps are not those of the row"
-            errors = plotting.error_picture(vessels & photo.fov, photo.vessels, photo.fov)
+            errors = plotting.error_image(vessels & photo.fov, photo.ground_truth, photo.fov)
             axes.imshow(errors)
             axes.set_title(f"{run['model']}, {place}: {photo.name}, F1 {f1:.3f}", fontsize=10)
             axes.set_axis_off()

@@ -24,10 +24,13 @@ from pictures import CREDIT, RESULTS, save
 from provenance import provenance, write_json
 from scipy import ndimage
 
-from retina_course import detection, inference, metrics, plotting, weights
+from retina_course import inference, weights
 from retina_course.data.datasets import ChaseDB1, Photograph
 from retina_course.data.detection import LESION_CLASSES
 from retina_course.data.idrid import BoxedPhotograph, IDRiDBoxes
+from retina_course.evaluation import paired_difference
+from retina_course.figures import plotting
+from retina_course.inference import detection
 
 NETWORKS = ("unet_small", "unet_large", "retina_segmentor")
 LESIONS = {"hard exudates": 2, "haemorrhages": 3}
@@ -52,7 +55,7 @@ def main() -> None:
         edge[name] = at_disc(found, test, discs)
         if name == NETWORKS[0]:
             picture_discs(test, discs, found)
-    edge["second observer"] = at_disc([photo.vessels2 for photo in test], test, discs)
+    edge["second observer"] = at_disc([photo.second_observer for photo in test], test, discs)
     content = {
         "lesions": lesions,
         "disc": edge,
@@ -86,7 +89,7 @@ def in_lesions(photographs: list[BoxedPhotograph], maps: list[tuple]) -> dict:
             if boxes.any() and control.any():
                 shares.append((called[boxes].mean(), called[control].mean()))
         inside, mirrored = np.array(shares).T
-        moved = metrics.paired_difference(mirrored, inside)  # IDRiD names no patients
+        moved = paired_difference(mirrored, inside)  # IDRiD names no patients
         found[name] = {
             "photographs": len(shares),
             "in_boxes": float(inside.mean()),
@@ -174,7 +177,10 @@ def at_disc(maps: list, photographs: list[Photograph], discs: dict) -> dict:
         edge = away <= RING
         places = edge, disc & ~edge, ~disc & ~edge
         for total, place in zip(counts.values(), places, strict=True):
-            drawn, empty = photo.vessels & place & photo.fov, ~photo.vessels & place & photo.fov
+            drawn, empty = (
+                photo.ground_truth & place & photo.fov,
+                ~photo.ground_truth & place & photo.fov,
+            )
             total += drawn.sum(), (drawn & ~called).sum(), empty.sum(), (empty & called).sum()
     return {
         place: {
@@ -195,7 +201,7 @@ def picture_discs(photographs: list[Photograph], discs: dict, maps: list) -> Non
     shown = [pairs[i] for i in np.linspace(0, len(pairs) - 1, 4).round().astype(int)]
     for line, (photo, called) in zip(figure.subplots(4, 2), shown, strict=True):
         box = np.array(discs[photo.name])
-        errors = plotting.error_picture(called & photo.fov, photo.vessels, photo.fov)
+        errors = plotting.error_image(called & photo.fov, photo.ground_truth, photo.fov)
         for axes, picture in zip(line, (photo.image, errors), strict=True):
             middle, sides = (box[:2] + box[2:]) / 2, box[2:] - box[:2]
             axes.imshow(picture)
@@ -220,7 +226,7 @@ def picture_lesions(photographs: list[BoxedPhotograph], maps: dict[str, list]) -
             shares.append(called[inside].mean() if inside.any() else 0)
         worst = int(np.argmax(shares))
         photo, (called, _) = photographs[worst], found[worst]
-        pictures = photo.image, plotting.painted(photo.image, called)
+        pictures = photo.image, plotting.overlay_image(photo.image, called)
         for axes, picture in zip(line, pictures, strict=True):
             axes.imshow(picture)
             boxes = {"boxes": photo.boxes, "labels": photo.labels}
@@ -228,7 +234,7 @@ def picture_lesions(photographs: list[BoxedPhotograph], maps: dict[str, list]) -
             axes.set_axis_off()
         line[0].set_title(f"{name}: IDRiD {photo.name}", fontsize=10)
         line[1].set_title(f"{shares[worst]:.0%} of the boxes' pixels called vessel", fontsize=10)
-        shown.append({"model": name, "name": photo.name, "share": float(shares[worst])})
+        shown.append({"model": name, "name": photo.name, "fraction": float(shares[worst])})
     plotting.box_legend(figure, LESION_CLASSES, with_truth=False)
     figure.suptitle(IDRID, x=0.99, ha="right", fontsize=8)
     save(figure, RESULTS / "lesions_called_vessel.jpg")

@@ -18,13 +18,14 @@ from provenance import ROOT, provenance, write_json
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from retina_course import inference, metrics
+from retina_course import inference
 from retina_course.data.augment import RandomCrops
-from retina_course.data.synthetic import made_batch
-from retina_course.losses import DiceLoss, IoU
+from retina_course.data.synthetic import synthetic_batch
+from retina_course.evaluation import metrics
 from retina_course.models.linknet import DecoderBlock, LinkNet
-from retina_course.recipe import set_head_bias
 from retina_course.training import Train, batch_generator, default_device, fit, seed_everything
+from retina_course.training.losses import DiceLoss, IoU
+from retina_course.training.recipe import set_head_bias
 
 SEEDS, STEPS, BATCH, CROP, SIZE = (0, 1, 2), 400, 4, 128, 384
 TRAINING, TEST = 16, 8  # eyes
@@ -88,7 +89,7 @@ def main() -> None:
 
 @cache
 def eyes(n: int, side: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
-    return made_batch(n, side, seed)
+    return synthetic_batch(n, side, seed)
 
 
 def run(name: str, seed: int) -> dict:
@@ -138,7 +139,7 @@ def collect(folder: Path, seeds: tuple[int, ...]) -> None:
             rows[name][score] = {"mean": mean(values), "sd": sd}
     settings = {
         **{"steps": STEPS, "batch": BATCH, "crop": CROP, "size": SIZE},
-        **{"training_eyes": TRAINING, "test_eyes": TEST, "seeds": seeds},
+        **{"training_images": TRAINING, "test_images": TEST, "seeds": seeds},
         "precision": str(PRECISION),
     }
     content = {"provenance": provenance(default_device()), "settings": settings, "rows": rows}

@@ -22,7 +22,7 @@ from provenance import ROOT, provenance, write_json
 from torch import Tensor
 from torchmetrics.classification import BinaryF1Score, BinaryJaccardIndex
 
-from retina_course.losses import SMOOTH, DiceLoss
+from retina_course.training.losses import SMOOTH, DiceLoss
 
 FAR = 30.0  # the sigmoid of -30 is below 1e-13
 

@@ -17,10 +17,13 @@ from provenance import ROOT, provenance, write_json
 from sklearn.metrics import roc_curve
 from torch import Tensor
 
-from retina_course import inference, metrics
+from retina_course import inference
 from retina_course.data.augment import RandomCrops
-from retina_course.data.synthetic import made_batch
-from retina_course.losses import (
+from retina_course.data.synthetic import synthetic_batch
+from retina_course.evaluation import metrics
+from retina_course.models import create_model
+from retina_course.training import default_device, fit, seed_everything
+from retina_course.training.losses import (
     ClDiceLoss,
     CrossEntropyLoss,
     DiceCELoss,
@@ -29,9 +32,7 @@ from retina_course.losses import (
     IoU,
     TverskyLoss,
 )
-from retina_course.models import create_model
-from retina_course.recipe import set_head_bias
-from retina_course.training import default_device, fit, seed_everything
+from retina_course.training.recipe import set_head_bias
 
 dice, iou, dice_ce, cldice = DiceLoss(), IoU(), DiceCELoss(), ClDiceLoss(iterations=3)
 squared = DiceLoss(squared=True)
@@ -47,7 +48,7 @@ LOSSES = {
     "cross-entropy + Dice + clDice": lambda x, t: dice_ce(x, t) + cldice(x, t),
 }
 SEEDS, STEPS, BATCH, CROP, SIZE, LR = (0, 1, 2), 400, 4, 96, 192, 1e-2
-TRAINING, TEST = (16, 0), (12, 1000)  # number of eyes, seed of made_batch
+TRAINING, TEST = (16, 0), (12, 1000)  # number of eyes, seed of synthetic_batch
 BINS = np.linspace(0, 1, 11)  # of the probabilities, for the reliability
 FALSE_ALARMS = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3]
 SCORES = ("auc", "f1", "f1_at_half", "sensitivity_at_half", "cldice", "saturated", "certain_misses")
@@ -55,7 +56,10 @@ RUNS = ROOT / "runs" / "losses"
 
 
 def main() -> None:
-    known, unseen = made_batch(TRAINING[0], SIZE, TRAINING[1]), made_batch(TEST[0], SIZE, TEST[1])
+    known, unseen = (
+        synthetic_batch(TRAINING[0], SIZE, TRAINING[1]),
+        synthetic_batch(TEST[0], SIZE, TEST[1]),
+    )
     rows = {}
     for name in LOSSES:
         runs = [finished(name, seed, known, unseen) for seed in SEEDS]

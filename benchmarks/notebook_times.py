@@ -15,8 +15,8 @@ from pathlib import Path
 import nbformat
 from provenance import ROOT, provenance, slug, write_json
 
+from retina_course.data.files import write_atomically
 from retina_course.training import default_device
-from retina_course.weights import write_atomically
 
 sys.path.insert(0, str(ROOT / "tools"))
 from run_notebooks import execute  # noqa: E402

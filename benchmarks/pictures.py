@@ -17,9 +17,12 @@ from scipy import ndimage
 from skimage import data as skimage_data
 from torch import nn
 
-from retina_course import detection, error_analysis, inference, metrics, plotting, weights
+from retina_course import inference, weights
 from retina_course.data.datasets import ChaseDB1, Photograph
 from retina_course.data.detection import LESION_CLASSES
+from retina_course.evaluation import error_analysis, metrics
+from retina_course.figures import plotting
+from retina_course.inference import detection
 
 RESULTS = ROOT / "retina_course" / "results"
 CREDIT = "Photograph: CHASE_DB1, Fraz et al. 2012, Kingston University, CC BY 4.0"
@@ -36,22 +39,22 @@ def main() -> None:
 
 def facts(photographs: list[Photograph]) -> None:
     """Field of view, vessels, widths and observers of CHASE_DB1, as JSON."""
-    lines = [error_analysis.centreline(photo.vessels) for photo in photographs]
+    lines = [error_analysis.centreline(photo.ground_truth) for photo in photographs]
     widths = np.concatenate([line.width for line in lines])
     seen = np.concatenate(
         [
-            error_analysis.seen(photo.vessels2, line)
+            error_analysis.detected(photo.second_observer, line)
             for photo, line in zip(photographs, lines, strict=True)
         ]
     )
     scores = [
-        metrics.binary_scores(photo.vessels2[photo.fov], photo.vessels[photo.fov])
+        metrics.binary_scores(photo.second_observer[photo.fov], photo.ground_truth[photo.fov])
         for photo in photographs
     ]
     pooled = metrics.binary_scores(
         *(
             np.concatenate([getattr(photo, key)[photo.fov] for photo in photographs])
-            for key in ("vessels2", "vessels")
+            for key in ("second_observer", "vessels")
         )
     )
     content = {
@@ -63,9 +66,9 @@ def facts(photographs: list[Photograph]) -> None:
             "licence": "CC BY 4.0, Fraz et al. 2012, Kingston University",
         },
         "size": list(photographs[0].image.shape[:2]),
-        "fov_share": spread([photo.fov.mean() for photo in photographs]),
+        "fov_fraction": spread([photo.fov.mean() for photo in photographs]),
         "fov_diameter": spread([diameter(photo.fov) for photo in photographs]),
-        "vessel_share": spread([photo.vessels[photo.fov].mean() for photo in photographs]),
+        "vessel_fraction": spread([photo.ground_truth[photo.fov].mean() for photo in photographs]),
         "mean_colour": {
             photo.name: np.round(photo.image[photo.fov].mean(axis=0), 2).tolist()
             for photo in photographs
@@ -81,11 +84,11 @@ def facts(photographs: list[Photograph]) -> None:
         "second_observer": {
             "pooled": pooled,
             "f1_per_image": spread([row["f1"] for row in scores]),
-            "centreline_seen_by_width": {
+            "centreline_sensitivity_by_width": {
                 name: float(seen[(widths >= low) & (widths < high)].mean())
                 for name, (low, high) in error_analysis.WIDTHS.items()
             },
-            "drawn_by_one": one_observer_only(photographs),
+            "labelled_by_one": one_observer_only(photographs),
         },
         "program": "benchmarks/pictures.py",
         "provenance": provenance(torch.device("cpu")),
@@ -97,7 +100,7 @@ def one_observer_only(photographs: list[Photograph]) -> dict:
     """Pixels that one observer drew alone, and their share within two pixels of the other's."""
     first = second = near = 0
     for photo in photographs:
-        a, b = photo.vessels & photo.fov, photo.vessels2 & photo.fov
+        a, b = photo.ground_truth & photo.fov, photo.second_observer & photo.fov
         only_a, only_b = a & ~b, b & ~a
         first, second = first + int(only_a.sum()), second + int(only_b.sum())
         near += int((only_a & (ndimage.distance_transform_edt(~b) <= 2)).sum())
@@ -112,8 +115,8 @@ def contrast(photographs: list[Photograph]) -> dict:
     """
     rows = []
     for photo in photographs:
-        away = ndimage.distance_transform_edt(~(photo.vessels | photo.vessels2))
-        beside, vessel = (away > 3) & (away <= 12) & photo.fov, photo.vessels & photo.fov
+        away = ndimage.distance_transform_edt(~(photo.ground_truth | photo.second_observer))
+        beside, vessel = (away > 3) & (away <= 12) & photo.fov, photo.ground_truth & photo.fov
         weight = ndimage.gaussian_filter(beside.astype(float), 8)
         vessel &= weight > 0.01
         for level in np.moveaxis(photo.image.astype(float), 2, 0):
@@ -138,10 +141,10 @@ def spread(values: list) -> dict:
 
 def observers(photo: Photograph) -> None:
     """One photograph, and where its two observers agree."""
-    picture = np.full((*photo.vessels.shape, 3), 255, dtype=np.uint8)
-    picture[photo.vessels & photo.vessels2] = 0
-    picture[photo.vessels & ~photo.vessels2] = (0, 114, 178)
-    picture[~photo.vessels & photo.vessels2] = (230, 159, 0)
+    picture = np.full((*photo.ground_truth.shape, 3), 255, dtype=np.uint8)
+    picture[photo.ground_truth & photo.second_observer] = 0
+    picture[photo.ground_truth & ~photo.second_observer] = (0, 114, 178)
+    picture[~photo.ground_truth & photo.second_observer] = (230, 159, 0)
     picture[~photo.fov] = 221
     titles = [photo.name, "black: both observers, blue: first only, orange: second only"]
     save(panels([photo.image, picture], titles), RESULTS / "chase_db1_observers.jpg")
@@ -181,7 +184,7 @@ def errors(model: nn.Module, card: dict, run: dict, photographs: list[Photograph
         photo = by_name[row["name"]]
         probability = inference.segment(model, photo.image, card, fov=photo.fov).probability.numpy()
         vessels = probability >= run["threshold"]
-        picture = plotting.error_picture(vessels, photo.vessels, photo.fov)
+        picture = plotting.error_image(vessels, photo.ground_truth, photo.fov)
         shown = (photo.image, 1 - probability, picture)
         titles = (f"{place}: {row['name']}", "vessel probability", f"F1 {row['f1']:.3f}")
         for axes, panel, title in zip(line, shown, titles, strict=True):
@@ -223,7 +226,7 @@ def other_camera(name: str) -> None:
     vessels = ((probability >= card["threshold"]) & fov).numpy()
     white = np.where(vessels[..., None], 0, 255).repeat(3, axis=2).astype(np.uint8)
     white[~fov.numpy()] = 221
-    pictures = [photo, white, plotting.painted(photo, vessels)]
+    pictures = [photo, white, plotting.overlay_image(photo, vessels)]
     figure = panels(pictures, ["photograph", "vessel map", "both"], credit=None)
     save(figure, RESULTS / f"{name}_skimage_retina.jpg")
     readme = ROOT / "book" / "figures" / "readme.png"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from retina_course import weights
+from retina_course.data.files import write_atomically
 
 ROOT = Path(__file__).parents[1]
 
@@ -54,4 +54,4 @@ def slug(device: str) -> str:
 
 def write_json(path: Path, content: dict) -> None:
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-    weights.write_atomically(path, text.encode())
+    write_atomically(path, text.encode())

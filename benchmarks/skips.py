@@ -20,15 +20,16 @@ import torch
 from provenance import ROOT, provenance, write_json
 from torch import Tensor, nn
 
-from retina_course import inference, metrics
-from retina_course.data import _fundus_scene as fundus_scene
-from retina_course.data import _vessel_tree as vessel_tree
+from retina_course import inference
 from retina_course.data.augment import RandomCrops
 from retina_course.data.synthetic import Fundus, make_fundus
+from retina_course.data.synthetic import scene as fundus_scene
+from retina_course.data.synthetic import vessel_tree as vessel_tree
+from retina_course.evaluation import metrics
 from retina_course.models import RetinaSegmentor
 from retina_course.models.blocks import BasicBlock
-from retina_course.recipe import set_head_bias
 from retina_course.training import fit, seed_everything
+from retina_course.training.recipe import set_head_bias
 
 RESULT = ROOT / "retina_course" / "results" / "skips.json"
 RUNS = ROOT / "runs" / "skips"

@@ -19,8 +19,10 @@ from pictures import CREDIT
 from PIL import Image
 from provenance import ROOT
 
-from retina_course import metrics, plotting, results, weights
+from retina_course import results, weights
 from retina_course.data.datasets import ChaseDB1, Photograph
+from retina_course.evaluation import metrics
+from retina_course.figures import plotting
 
 STATIC = ROOT / "book" / "_static"
 SIDE = 480  # pixels of the cut-out, at the photograph's own size: labels are never resized
@@ -45,13 +47,13 @@ def main() -> None:
         "chosen": stored["threshold"],
         **pooled(stored, rows),
         # One byte a pixel: how many thresholds its probability reaches, + 128 for a vessel.
-        "pixels": packed(levels + 128 * photo.vessels[part]),
+        "pixels": packed(levels + 128 * photo.ground_truth[part]),
     }
     text = f"window.thresholdData = {json.dumps(data, separators=(',', ':'))};\n"
     (STATIC / "threshold_data.js").write_text(text, encoding="utf-8")
     Image.fromarray(photo.image[part]).save(STATIC / "threshold_photograph.jpg", quality=85)
     (STATIC / "threshold.csv").write_text(table(data), encoding="utf-8")
-    draw(data, levels, photo.vessels[part], name)
+    draw(data, levels, photo.ground_truth[part], name)
 
 
 def median_photograph() -> str:
@@ -104,7 +106,7 @@ def draw(data: dict, levels: np.ndarray, vessels: np.ndarray, name: str) -> None
     figure.subplots_adjust(0.08, 0.11, 0.98, 0.96, wspace=0.2, hspace=0.16)
     for axes, at, letter in zip(panels.flat[:3], SHOWN, "ABC", strict=True):
         found = levels > np.flatnonzero(at == GRID)[0]
-        picture = plotting.error_picture(found, vessels)
+        picture = plotting.error_image(found, vessels)
         axes.imshow(picture)
         axes.set_title(f"{letter}: threshold {at}", fontsize=11)
         axes.set(xticks=[], yticks=[])

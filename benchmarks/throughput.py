@@ -23,9 +23,9 @@ from torch import nn
 from torch._inductor import config as inductor
 from training_speed import synchronize
 
-from retina_course.losses import DiceCELoss
 from retina_course.models import create_model
 from retina_course.training import default_device, seed_everything
+from retina_course.training.losses import DiceCELoss
 
 ROWS = ROOT / "retina_course" / "results" / "throughput"
 FORMATS = {  # precision, compiled
@@ -62,7 +62,7 @@ def main() -> None:
             rows.append(row | {"provenance": source})
             ROWS.mkdir(exist_ok=True)
             write_json(file, {"device": source["device"], "rows": rows})
-            print(name, task, {k: round(v["images_a_second"], 1) for k, v in formats.items()})
+            print(name, task, {k: round(v["images_per_second"], 1) for k, v in formats.items()})
 
 
 def measure(name: str, task: str, size: tuple, device: torch.device, rounds: int) -> dict:
@@ -92,7 +92,7 @@ def measure(name: str, task: str, size: tuple, device: torch.device, rounds: int
         for format, (step, repeats) in blocks.items():
             seconds[format].append(timed(step, repeats, device) / repeats)
     for format, times in seconds.items():
-        found[format]["images_a_second"] = size[0] / float(np.median(times))
+        found[format]["images_per_second"] = size[0] / float(np.median(times))
     return found
 
 

@@ -23,12 +23,13 @@ from chase_db1 import recipe_row
 from provenance import ROOT, provenance, slug, write_json
 from torch import nn
 
-from retina_course import metrics, shapes
+from retina_course import shapes
 from retina_course.data.datasets import ChaseDB1
+from retina_course.evaluation import metrics
 from retina_course.inference import segment_all
 from retina_course.models import create_model
-from retina_course.recipe import Recipe, learning_rate, train_vessels
 from retina_course.training import default_device, default_precision
+from retina_course.training.recipe import Recipe, learning_rate, train_vessels
 
 ROWS = ROOT / "retina_course" / "results" / "time_to_f1"
 POINTS = 5  # scores in a run
@@ -106,7 +107,7 @@ def run(
         "seed": seed,
         "recipe": recipe_row(recipe, precision),
         "points": history.validation,
-        "macs_a_step": 3 * macs,  # forward, and twice that backward
+        "macs_per_step": 3 * macs,  # forward, and twice that backward
         "macs_per_second": rate,
         "limit_seconds": 3 * macs * steps / rate,
     }

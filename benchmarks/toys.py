@@ -7,7 +7,7 @@
 no finished run yet, and can be killed and started again at any time. Two processes may share the
 work: --seeds 0 1 in one, --seeds 2 in the other. `collect` writes retina_course/results/toys.json.
 
-A run: `made_toys(n, seed)` to learn from, mirrored at random, the same test images for all, and the
+A run: `synthetic_toys(n, seed)` to learn from, mirrored at random, the same test images for all, the
 same first weights and order of batches for both weights of a seed. Steps, not passes through the
 images, are equal. The paper's images have 320x320 pixels; --size 160 shows the same objects in a
 quarter of the noise, at a quarter of the cost.
@@ -25,8 +25,10 @@ from idrid_boxes import Detecting
 from provenance import ROOT, provenance, write_json
 
 from retina_course import shapes
-from retina_course.data.detection import TOY_CLASSES, RandomViews, made_toys
-from retina_course.detection_metrics import average_precision, detect_all
+from retina_course.data.detection import RandomAffine
+from retina_course.data.synthetic.detection import TOY_CLASSES, synthetic_toys
+from retina_course.evaluation.detection_metrics import average_precision
+from retina_course.inference.detection import detect_all
 from retina_course.models import RetinaUNetDetector
 from retina_course.training import default_device, fit, seed_everything
 
@@ -86,13 +88,13 @@ def train(options: argparse.Namespace, seed: int, n: int, weight: float) -> None
             raise SystemExit(f"{file} has another recipe: name another output.")
         print(f"{name} is finished.")
         return
-    images, targets = made_toys(n, seed, size=options.size)
-    test, truths = made_toys(options.test, TEST_SEED, size=options.size)
+    images, targets = synthetic_toys(n, seed, size=options.size)
+    test, ground_truths = synthetic_toys(options.test, TEST_SEED, size=options.size)
     seed_everything(seed)
     model = RetinaUNetDetector(**OPTIONS, segmentation_weight=weight)
     history = fit(
         model.to(device),
-        RandomViews(images, targets, options.batch_size, scale=(1, 1), jitter=0),
+        RandomAffine(images, targets, options.batch_size, scale=(1, 1), jitter=0),
         options.steps,
         lr=options.lr,
         seed=seed,
@@ -107,12 +109,12 @@ def train(options: argparse.Namespace, seed: int, n: int, weight: float) -> None
         "segmentation_weight": weight,
         "ap": {
             str(iou): {
-                toy: average_precision(found, truths, label, iou)
+                toy: average_precision(found, ground_truths, label, iou)
                 for label, toy in enumerate(TOY_CLASSES, start=1)
             }
             for iou in IOUS
         },
-        "ap_any": {str(iou): without_classes(found, truths, iou) for iou in IOUS},
+        "ap_any": {str(iou): without_classes(found, ground_truths, iou) for iou in IOUS},
         "loss": smooth(history.loss, points=50),
         "seconds": history.seconds,
         "recipe": recipe,
@@ -123,11 +125,11 @@ def train(options: argparse.Namespace, seed: int, n: int, weight: float) -> None
     print(name, json.dumps(run["ap"]), flush=True)
 
 
-def without_classes(found: list[dict], truths: list[dict], iou: float) -> float:
+def without_classes(found: list[dict], ground_truths: list[dict], iou: float) -> float:
     """Average precision where only the place counts: what is left is what naming costs."""
     one = [
         [item | {"labels": torch.ones_like(item["labels"])} for item in items]
-        for items in (found, truths)
+        for items in (found, ground_truths)
     ]
     return average_precision(*one, 1, iou)
 
@@ -174,7 +176,7 @@ def collect(output: Path) -> None:
         ROOT / "retina_course" / "results" / "toys.json",
         {
             "protocol": {
-                "data": "made_toys: a disc or a ring an image; test images of one other seed",
+                "data": "synthetic_toys: a disc or a ring an image; test images of one other seed",
                 "average_precision": "area under the interpolated curve, mean of disc and ring",
                 "ap_any": "the same, disc and ring taken as one class",
                 "weights": "after the last step",

@@ -30,9 +30,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from retina_course import create_model, shapes
 from retina_course.data.augment import RandomCrops
-from retina_course.data.synthetic import made_batch
-from retina_course.losses import DiceCELoss
+from retina_course.data.synthetic import synthetic_batch
 from retina_course.training import batch_generator, seed_everything
+from retina_course.training.losses import DiceCELoss
 
 BATCH, EYES, SIDE = 4, 8, 384
 CROP = {"cpu": 128, "cuda": 256}
@@ -152,8 +152,8 @@ def main() -> None:
     content = {"provenance": provenance(torch.device("cpu")), "devices": {"cpu": cpu_name()}}
     if "cuda" in devices:
         content["devices"]["cuda"] = torch.cuda.get_device_name()
-    content |= {"batch": BATCH, "eyes": EYES, "side": SIDE, "rounds": options.rounds, "cases": []}
-    images, vessels, _ = eyes = made_batch(EYES, SIDE, 0)
+    content |= {"batch": BATCH, "images": EYES, "side": SIDE, "rounds": options.rounds, "cases": []}
+    images, vessels, _ = eyes = synthetic_batch(EYES, SIDE, 0)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = f"{folder}/compiled"  # what a first run compiles
         for i, (image, mask) in enumerate(zip(images, vessels, strict=True)):

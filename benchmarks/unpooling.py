@@ -15,9 +15,10 @@ from scipy import ndimage
 from skimage.morphology import skeletonize
 from torch import nn
 
-from retina_course import inference, metrics
+from retina_course import inference
 from retina_course.data.augment import RandomCrops
-from retina_course.data.synthetic import made_batch
+from retina_course.data.synthetic import synthetic_batch
+from retina_course.evaluation import metrics
 from retina_course.models.blocks import conv_bn_relu
 from retina_course.training import batch_generator, default_device, fit, seed_everything
 
@@ -151,7 +152,10 @@ def summarise(runs: list[dict], part: str) -> dict:
 
 def main() -> None:
     device, folder = default_device(), ROOT / "runs" / "unpooling"
-    data = {"training": made_batch(8, SIDE, seed=0), "test": made_batch(8, SIDE, seed=1000)}
+    data = {
+        "training": synthetic_batch(8, SIDE, seed=0),
+        "test": synthetic_batch(8, SIDE, seed=1000),
+    }
     source = provenance(device)
     runs = {name: [] for name in VARIANTS}
     for seed in SEEDS:
@@ -176,7 +180,7 @@ def settings(data: dict) -> dict:
     chosen = {"steps": STEPS, "crop": CROP, "batch_size": BATCH, "lr": LR, "seeds": list(SEEDS)}
     chosen |= {"channels": list(CHANNELS), "side": SIDE, "thin_pixels": THIN}
     sizes = {f"{name}_images": len(batch[0]) for name, batch in data.items()}
-    return chosen | sizes | {"thin_share": narrow / float(vessels.sum())}
+    return chosen | sizes | {"thin_fraction": narrow / float(vessels.sum())}
 
 
 if __name__ == "__main__":

@@ -2,6 +2,6 @@
 
 import sys
 
-from retina_course.cli import main
+from retina_course.cli.parser import main
 
 sys.exit(main())

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retina_course.models.anchors import (
+from retina_course.models.detection.anchors import (
     IGNORED,
     NEGATIVE,
     OCTAVES,
@@ -16,8 +16,8 @@ from retina_course.models.anchors import (
     make_anchors,
     match,
 )
-from retina_course.models.boxes import iou
-from retina_course.models.pyramid import STRIDES, by_anchor
+from retina_course.models.detection.boxes import iou
+from retina_course.models.detection.pyramid import STRIDES, by_anchor
 
 
 def test_every_anchor_by_level_row_column_ratio_and_octave():

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from retina_course import create_model, shapes
-from retina_course.arithmetic import (
+from retina_course.shapes.arithmetic import conv_parameters, conv_size, pool_size, transposed_size
+from retina_course.shapes.steps import (
     Add,
     Back,
     Concat,
@@ -20,15 +21,11 @@ from retina_course.arithmetic import (
     Transposed,
     Unpool,
     Upsample,
-    conv_parameters,
-    conv_side,
     follow,
     named,
-    pool_side,
     predict_macs,
     predict_table,
     receptive_field,
-    transposed_side,
 )
 
 
@@ -249,30 +246,30 @@ settings_of_a_window = (st.integers(1, 20), *(st.integers(1, 5),) * 2, st.intege
 @given(*settings_of_a_window, st.integers(1, 4))
 def test_side_of_a_convolution(side, k, s, p, d):
     conv = nn.Conv2d(1, 1, k, s, p, d)
-    assert formula(conv_side, side, k, s, p, d) == side_of(conv, side)
+    assert formula(conv_size, side, k, s, p, d) == side_of(conv, side)
 
 
 @settings(deadline=None, max_examples=200)
 @given(*settings_of_a_window, st.integers(1, 4), st.booleans())
 def test_side_of_a_pool(side, k, s, p, d, ceil):
     pool = nn.MaxPool2d(k, s, p, d, ceil_mode=ceil)
-    assert formula(pool_side, side, k, s, p, d, ceil) == side_of(pool, side)
+    assert formula(pool_size, side, k, s, p, d, ceil) == side_of(pool, side)
 
 
 @settings(deadline=None, max_examples=150)
 @given(*settings_of_a_window, st.integers(0, 4), st.integers(1, 4))
 def test_side_of_a_transposed_convolution(side, k, s, p, o, d):
     up = nn.ConvTranspose2d(1, 1, k, s, p, o, dilation=d)
-    assert formula(transposed_side, side, k, s, p, o, d) == side_of(up, side)
+    assert formula(transposed_size, side, k, s, p, o, d) == side_of(up, side)
 
 
 @settings(deadline=None)
 @given(st.integers(1, 40), *(st.integers(1, 5),) * 3, st.integers(0, 3))
 def test_transposed_side_undoes_conv_side(side, k, s, d, p):
-    windows = formula(conv_side, side, k, s, p, d)
+    windows = formula(conv_size, side, k, s, p, d)
     assume(windows)
     o = (side + 2 * p - d * (k - 1) - 1) % s  # what the floor has thrown away
-    assert transposed_side(windows, k, s, p, o, d) == side
+    assert transposed_size(windows, k, s, p, o, d) == side
 
 
 @settings(deadline=None)

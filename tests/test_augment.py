@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retina_course.data.augment import RandomCrops, colour_jitter, flip_and_turn
+from retina_course.data.augment import RandomCrops, colour_jitter, flip_and_rotate
 
 
 def generator(seed):
@@ -62,14 +62,14 @@ def test_classes_stay_int64_and_keep_their_numbers():
 def test_flips_and_turns_move_pixels_and_change_none(seed):
     x = torch.rand(3, 2, 8, 8, generator=generator(seed))
     y = x.clone()
-    turned, same = flip_and_turn(x, y, generator(seed))
+    turned, same = flip_and_rotate(x, y, generator(seed))
     assert torch.equal(turned, same)
     assert torch.equal(turned.flatten(1).sort().values, x.flatten(1).sort().values)
 
 
 def test_all_eight_orientations_occur():
     x = torch.arange(4.0).reshape(1, 1, 2, 2).repeat(200, 1, 1, 1)
-    turned, _ = flip_and_turn(x, x, generator(0))
+    turned, _ = flip_and_rotate(x, x, generator(0))
     assert len({tuple(item.flatten().tolist()) for item in turned}) == 8
 
 

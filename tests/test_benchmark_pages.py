@@ -65,7 +65,7 @@ def test_errors_are_counted_at_the_edge_of_the_disc():
     truth[50] = True  # through the middle of a disc from column 30 to 109
 
     class Photo:
-        name, vessels, fov = "made", truth, np.ones_like(truth)
+        name, ground_truth, fov = "made", truth, np.ones_like(truth)
 
     called = truth.copy()
     called[50, :25] = False  # missed: 20 pixels elsewhere, 5 at the edge

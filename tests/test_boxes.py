@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retina_course.models.boxes import area, clip, cluster, decode, encode, iou, nms
+from retina_course.models.detection.boxes import area, clip, cluster, decode, encode, iou, nms
 
 SIDE = 16  # integer boxes lie in a picture of this side
 tick = st.integers(0, SIDE)

@@ -8,8 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
-from retina_course import cli, commands, photo_commands, weights
-from retina_course.images import read_image
+from retina_course import weights
+from retina_course.cli import commands, photo_commands
+from retina_course.cli import parser as cli
+from retina_course.data import files
+from retina_course.data.images import read_image
 from retina_course.inference import segment
 from retina_course.models import create_model
 
@@ -132,7 +135,7 @@ def test_nothing_half_written(photo, weights_file, tmp_path, monkeypatch, capsys
     def no_space(*_):
         raise OSError(28, "No space left on device", "eye_vessels.png")
 
-    monkeypatch.setattr(weights.os, "replace", no_space)
+    monkeypatch.setattr(files.os, "replace", no_space)
     assert run("segment", photo, "-o", tmp_path / "out", "--weights", weights_file) == 1
     assert "No space left on device" in capsys.readouterr().err
     assert not list((tmp_path / "out").iterdir())

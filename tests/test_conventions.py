@@ -11,7 +11,8 @@ import pytest
 from bs4 import BeautifulSoup
 from run_notebooks import ROOT
 
-from retina_course import metrics, results, weights
+from retina_course import results, weights
+from retina_course.evaluation import metrics
 
 STORED = results.read("conventions")
 ROWS = {split: [r for r in STORED["images"] if r["split"] == split] for split in ("train", "test")}

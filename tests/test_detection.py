@@ -9,18 +9,19 @@ import torch
 from matplotlib.patches import Rectangle
 from torch import nn
 
-from retina_course import create_model, plotting, weights
+from retina_course import create_model, weights
 from retina_course.data.detection import boxes_from_masks
 from retina_course.data.idrid import BoxedPhotograph, IDRiDBoxes
-from retina_course.detection import (
+from retina_course.figures import plotting
+from retina_course.inference import crop_to_fov
+from retina_course.inference.detection import (
     detect,
+    detect_in_crop,
     detect_photographs,
-    detect_view,
     ellipses,
-    stack_boxed,
-    view_of,
+    stack_boxed_images,
 )
-from retina_course.models.boxes import iou
+from retina_course.models.detection.boxes import iou
 
 
 class BrightSquare(nn.Module):
@@ -100,7 +101,7 @@ def test_at_the_training_size_boxes_are_exact(scene):
 
 def test_each_axis_has_the_scale_of_its_rounded_side():
     rgb = torch.full((3, 11, 200), 0.5)
-    view, corner, scale = view_of(rgb, 50)  # 11 / 4 is rounded to 3
+    view, corner, scale = crop_to_fov(rgb, 50)  # 11 / 4 is rounded to 3
     assert view.shape == (3, 3, 50) and corner == (0, 0)
     assert scale.tolist() == pytest.approx([50 / 200, 3 / 11] * 2)
 
@@ -111,7 +112,7 @@ def test_a_view_of_any_size_is_padded_below_and_on_the_right(size):
     view[:, 4:9, 12:30] = 1
     for flips in (True, False):
         model = BrightSquare()
-        found = detect_view(model, view, flips=flips)
+        found = detect_in_crop(model, view, flips=flips)
         torch.testing.assert_close(found["boxes"], torch.tensor([[12.0, 4, 30, 9]]))
         wanted = tuple(-(-side // 32) * 32 for side in size)
         assert set(model.seen) == {wanted}
@@ -121,7 +122,7 @@ def test_what_one_view_alone_sees_counts_a_quarter():
     """The same corner of all four views is four places of the photograph."""
     view = torch.zeros(3, 64, 64)
     view[:, 20:30, 20:40] = 1
-    found = detect_view(BrightSquare([0, 0, 8, 8]), view, flips=True)
+    found = detect_in_crop(BrightSquare([0, 0, 8, 8]), view, flips=True)
     assert found["scores"].tolist() == pytest.approx([0.8] + [0.2] * 4)
     assert found["boxes"][0].tolist() == [20, 20, 40, 30]
     corners = {tuple(box) for box in found["boxes"][1:].tolist()}
@@ -139,7 +140,7 @@ def test_nothing_found_is_empty(flips):
 def test_boxes_in_the_padding_are_no_detections(flips):
     view = torch.zeros(3, 50, 40)
     view[:, 20:30, 20:36] = 1
-    found = detect_view(BrightSquare([5, 52, 20, 60], [45, 3, 60, 20]), view, flips=flips)
+    found = detect_in_crop(BrightSquare([5, 52, 20, 60], [45, 3, 60, 20]), view, flips=flips)
     assert found["boxes"].tolist() == [[20, 20, 36, 30]]
 
 
@@ -179,16 +180,16 @@ def boxed(name="a", label=3, **scene):
 
 def test_photographs_are_detected_in_order_beside_their_truths():
     photos = [boxed(**scene) for scene in SCENES]
-    found, truths = detect_photographs(BrightSquare(), iter(photos), {"fov_diameter": 120})
-    assert len(found) == len(truths) == 3
-    for one, true, photo in zip(found, truths, photos, strict=True):
+    found, ground_truths = detect_photographs(BrightSquare(), iter(photos), {"fov_diameter": 120})
+    assert len(found) == len(ground_truths) == 3
+    for one, true, photo in zip(found, ground_truths, photos, strict=True):
         assert true.keys() == {"boxes", "labels"} and torch.equal(true["boxes"], photo.boxes)
         assert (one["boxes"] - photo.boxes).abs().max() <= 3
 
 
 def test_training_images_are_the_views_that_detect_looks_at():
     photos = [boxed(**scene) for scene in SCENES] + [boxed(square=None)]
-    images, targets = stack_boxed(photos, 100)
+    images, targets = stack_boxed_images(photos, 100)
     assert images.dtype == torch.float32 and images.shape[:2] == (4, 3)
     assert all(side % 32 == 0 for side in images.shape[2:]) and len(targets) == 4
     model = BrightSquare()
@@ -205,13 +206,13 @@ def test_training_images_are_the_views_that_detect_looks_at():
         (view,) = model.seen
         assert view[0] <= image.shape[1] and view[1] <= image.shape[2]
     with pytest.raises(ValueError, match="No photograph"):
-        stack_boxed([], 100)
+        stack_boxed_images([], 100)
 
 
 def test_edge_pixels_go_on_in_the_padding():
     """Where the frame cuts the field of view, black beyond it would be an edge to learn."""
     photo = boxed(size=(70, 90), centre=(35, 45), radius=200, square=(20, 20, 30, 30))
-    images, _ = stack_boxed([photo], 90)
+    images, _ = stack_boxed_images([photo], 90)
     assert images.shape[2:] == (96, 96)
     assert images[0, :, 72:, :].min() > 0.3 and images[0, :, :, 92:].min() > 0.3
 
@@ -220,7 +221,7 @@ def test_boxes_that_vanish_at_the_training_scale_are_left_out():
     photo = boxed()
     boxes = torch.cat([photo.boxes, torch.tensor([[80.0, 60, 83, 62], [170, 1, 179, 9]])])
     photo = BoxedPhotograph("a", photo.image, boxes, torch.tensor([3, 1, 2]))
-    _, (target,) = stack_boxed([photo], 40)  # a third; the last box lies outside the field
+    _, (target,) = stack_boxed_images([photo], 40)  # a third; the last box lies outside the field
     assert target["labels"].tolist() == [3]
 
 

@@ -14,21 +14,19 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 from scipy import ndimage
 
-from retina_course.data import detection
 from retina_course.data.detection import (
     LESION_CLASSES,
-    RandomViews,
+    RandomAffine,
     boxes_from_masks,
     check_target,
     flip,
     flip_boxes,
-    made_detection,
-    made_toys,
 )
 from retina_course.data.idrid import IDRiDBoxes, read_boxes
 from retina_course.data.reading import DatasetError
-from retina_course.data.synthetic import make_eyes
-from retina_course.models.boxes import iou
+from retina_course.data.synthetic import detection, make_fundus_images
+from retina_course.data.synthetic.detection import synthetic_detection, synthetic_toys
+from retina_course.models.detection.boxes import iou
 
 DATA = os.environ.get("RETINA_COURSE_DATA")
 needs_idrid = pytest.mark.skipif(
@@ -158,10 +156,10 @@ def test_targets_that_can_be_learned_pass():
 
 
 def test_made_eyes_have_the_boxes_of_their_layers():
-    images, targets = made_detection(3, 96, seed=4)
+    images, targets = synthetic_detection(3, 96, seed=4)
     assert images.shape == (3, 3, 96, 96) and images.dtype == torch.float32
     kinds = set()
-    for image, one, eye in zip(images, targets, make_eyes(3, 96, seed=4), strict=True):
+    for image, one, eye in zip(images, targets, make_fundus_images(3, 96, seed=4), strict=True):
         assert torch.equal(image, eye.image)
         classes = one["segmentation"]
         assert classes.dtype == torch.int64
@@ -186,15 +184,15 @@ def test_exudates_lie_over_haemorrhages_and_both_over_the_disc(monkeypatch):
         haemorrhage=layer(2, 8),
         exudate=layer(4, 10),
     )
-    monkeypatch.setattr(detection, "make_eyes", lambda n, size, seed: [eye])
-    _, (one,) = made_detection(1)
+    monkeypatch.setattr(detection, "make_fundus_images", lambda n, size, seed: [eye])
+    _, (one,) = synthetic_detection(1)
     assert one["segmentation"][0].tolist() == [1, 1, 3, 3, 2, 2, 2, 2, 2, 2]
     assert one["labels"].tolist() == [1, 2, 3]
 
 
 def test_toys_are_whole_discs_and_rings_of_their_radius():
     size, radius, hole = 41, 15, 5
-    _, targets = made_toys(200, seed=1, size=size, radius=radius, hole=hole)
+    _, targets = synthetic_toys(200, seed=1, size=size, radius=radius, hole=hole)
     y, x = np.mgrid[:size, :size]
     places = []
     for one in targets:
@@ -214,7 +212,7 @@ def test_toys_are_whole_discs_and_rings_of_their_radius():
 
 
 def test_toys_are_a_fifth_brighter_than_the_noise():
-    images, targets = made_toys(20, size=120)
+    images, targets = synthetic_toys(20, size=120)
     assert images.shape == (20, 1, 120, 120) and images.dtype == torch.float32
     assert images.min() >= 0 and images.max() <= 1
     shown = torch.stack([one["segmentation"] for one in targets])[:, None] > 0
@@ -224,12 +222,12 @@ def test_toys_are_a_fifth_brighter_than_the_noise():
 
 
 def test_toys_follow_from_the_seed_and_do_not_depend_on_their_number():
-    images, targets = made_toys(3, seed=5, size=64)
-    again, same = made_toys(8, seed=5, size=64)
+    images, targets = synthetic_toys(3, seed=5, size=64)
+    again, same = synthetic_toys(8, seed=5, size=64)
     assert torch.equal(images, again[:3])
     assert all(torch.equal(a[k], b[k]) for a, b in zip(targets, same, strict=False) for k in a)
-    assert not torch.equal(images, made_toys(3, seed=6, size=64)[0])
-    assert made_toys(1, size=41)[0].shape == (1, 1, 41, 41)  # the smallest that fits
+    assert not torch.equal(images, synthetic_toys(3, seed=6, size=64)[0])
+    assert synthetic_toys(1, size=41)[0].shape == (1, 1, 41, 41)  # the smallest that fits
 
 
 @pytest.mark.parametrize(
@@ -237,7 +235,7 @@ def test_toys_follow_from_the_seed_and_do_not_depend_on_their_number():
 )
 def test_toys_that_do_not_fit_are_named(options):
     with pytest.raises(ValueError, match="2 radius < size, got n="):
-        made_toys(**{"n": 1} | options)
+        synthetic_toys(**{"n": 1} | options)
 
 
 # --- views --------------------------------------------------------------------------------------
@@ -284,7 +282,7 @@ def test_mirroring_boxes_without_pixels():
 
 def test_without_scale_and_jitter_a_view_is_one_of_the_mirror_images():
     images, targets = rectangles()
-    views = RandomViews(images, targets, batch_size=40, scale=(1, 1), jitter=0)
+    views = RandomAffine(images, targets, batch_size=40, scale=(1, 1), jitter=0)
     batch, found = views(generator())
     mirrors = torch.stack([i.flip(a) for i in images for a in ([], [-1], [-2], [-1, -2])])
     equal = (batch[:, None] == mirrors).flatten(2).all(dim=2)
@@ -296,7 +294,7 @@ def test_without_scale_and_jitter_a_view_is_one_of_the_mirror_images():
 @pytest.mark.parametrize("scale", [(0.4, 1.0), (1.0, 1.6), (0.7, 1.4)])
 def test_boxes_follow_their_pixels(scale):
     images, targets = rectangles()
-    batch, found = RandomViews(images, targets, batch_size=60, scale=scale, jitter=0)(generator())
+    batch, found = RandomAffine(images, targets, batch_size=60, scale=scale, jitter=0)(generator())
     assert batch.shape == (60, *images.shape[1:])
     kept = 0
     for image, one in zip(batch, found, strict=True):
@@ -317,20 +315,20 @@ def test_boxes_follow_their_pixels(scale):
 def test_a_smaller_picture_lies_anywhere_and_a_larger_one_leaves_no_border():
     images = torch.ones(1, 3, 32, 48)
     targets = [{"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}]
-    small, found = RandomViews(images, targets, 50, scale=(0.5, 0.5), jitter=0)(generator())
+    small, found = RandomAffine(images, targets, 50, scale=(0.5, 0.5), jitter=0)(generator())
     boxes = torch.cat([bright(image) for image in small])
     assert "segmentation" not in found[0] and found[0]["boxes"].shape == (0, 4)
     sides = boxes[:, 2:] - boxes[:, :2]
     assert (sides - torch.tensor([24, 16])).abs().max() <= 1
     assert boxes[:, 0].min() <= 3 and boxes[:, 2].max() >= 45
     assert boxes[:, 1].min() <= 2 and boxes[:, 3].max() >= 30
-    large, _ = RandomViews(images, targets, 50, scale=(2, 2), jitter=0)(generator())
+    large, _ = RandomAffine(images, targets, 50, scale=(2, 2), jitter=0)(generator())
     assert large[:, :, 1:-1, 1:-1].min() > 0.999
 
 
 def test_objects_of_which_less_than_half_is_in_view_are_left_out():
     images, targets = rectangles(1)
-    views = RandomViews(images, targets, batch_size=150, scale=(2, 2), jitter=0)
+    views = RandomAffine(images, targets, batch_size=150, scale=(2, 2), jitter=0)
     whole, told = 4 * images[0, 0].sum(), set()
     for image, one in zip(*views(generator()), strict=True):
         share = (image[0].sum() / whole).item()
@@ -343,7 +341,7 @@ def test_objects_of_which_less_than_half_is_in_view_are_left_out():
 def test_views_follow_from_the_generator_and_leave_the_source_alone():
     images, targets = rectangles()
     copies = images.clone(), [{k: v.clone() for k, v in one.items()} for one in targets]
-    views = RandomViews(images, targets)
+    views = RandomAffine(images, targets)
     first, boxes = views(generator(3))
     again, same = views(generator(3))
     assert torch.equal(first, again)
@@ -355,9 +353,9 @@ def test_views_follow_from_the_generator_and_leave_the_source_alone():
 
 
 def test_jitter_changes_colours_and_no_box():
-    images, targets = made_detection(2, 64)
-    plain, boxes = RandomViews(images, targets, scale=(1, 1), jitter=0)(generator())
-    coloured, same = RandomViews(images, targets, scale=(1, 1), jitter=0.3)(generator())
+    images, targets = synthetic_detection(2, 64)
+    plain, boxes = RandomAffine(images, targets, scale=(1, 1), jitter=0)(generator())
+    coloured, same = RandomAffine(images, targets, scale=(1, 1), jitter=0.3)(generator())
     assert (plain - coloured).abs().max() > 0.02
     assert all(torch.equal(a[k], b[k]) for a, b in zip(boxes, same, strict=True) for k in a)
 
@@ -365,7 +363,7 @@ def test_jitter_changes_colours_and_no_box():
 def test_views_need_one_target_an_image():
     images, targets = rectangles()
     with pytest.raises(ValueError, match="got 2 for 3"):
-        RandomViews(images, targets[:2])
+        RandomAffine(images, targets[:2])
 
 
 # --- IDRiD --------------------------------------------------------------------------------------
@@ -491,6 +489,6 @@ def test_a_box_without_area_does_not_come_out_of_a_view():
         "boxes": torch.tensor([[8.0, 8, 8, 20], [4, 4, 28, 28]]),
         "labels": torch.tensor([1, 2]),
     }
-    views = RandomViews(torch.rand(1, 3, 32, 32), [target], batch_size=4, scale=(0.99, 1.01))
+    views = RandomAffine(torch.rand(1, 3, 32, 32), [target], batch_size=4, scale=(0.99, 1.01))
     _, targets = views(torch.Generator().manual_seed(0))
     assert [one["labels"].tolist() for one in targets] == [[2]] * 4

@@ -6,13 +6,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retina_course.losses import FocalLoss
-from retina_course.models.detection_losses import (
+from retina_course.models.detection.losses import (
     box_loss,
     focal_loss,
     hard_negative_loss,
     segmentation_loss,
 )
+from retina_course.training.losses import FocalLoss
 
 
 def made(seed, anchors=12, columns=3, largest=None, kinds=(-1, 0, 0, 0)):

@@ -9,14 +9,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retina_course.detection_metrics import (
+from retina_course.evaluation.detection_metrics import (
     average_precision,
     best_threshold,
     bootstrap_average_precision,
-    detect_all,
-    hits,
     precision_recall,
+    true_positives,
 )
+from retina_course.inference.detection import detect_all
 
 BOX = [10.0, 10, 20, 20]
 
@@ -35,8 +35,8 @@ def truth(boxes=(), labels=None):
 
 
 def made(seed, images=4, ties=False, labels=(1, 2)):
-    """Objects, and detections near some of them: hits, doubles, misses, inventions."""
-    rng, found, truths = np.random.default_rng(seed), [], []
+    """Objects, and detections near some of them: true_positives, doubles, misses, inventions."""
+    rng, found, ground_truths = np.random.default_rng(seed), [], []
     for _ in range(images):
         corner = rng.integers(0, 40, (rng.integers(0, 5), 2))
         objects = np.concatenate([corner, corner + rng.integers(4, 20, corner.shape)], axis=1)
@@ -48,8 +48,8 @@ def made(seed, images=4, ties=False, labels=(1, 2)):
         given_labels = np.concatenate([kinds[near], rng.choice(labels, len(invented))])
         scores = rng.integers(1, 5, len(boxes)) / 8 if ties else rng.random(len(boxes))
         found.append(detections(boxes.tolist(), scores.tolist(), given_labels.tolist()))
-        truths.append(truth(objects.tolist(), kinds.tolist()))
-    return found, truths
+        ground_truths.append(truth(objects.tolist(), kinds.tolist()))
+    return found, ground_truths
 
 
 def overlap(a, b):
@@ -61,10 +61,10 @@ def overlap(a, b):
     return width * height / (sum(areas) - width * height)
 
 
-def loops(found, truths, label, threshold):
+def loops(found, ground_truths, label, threshold):
     """Average precision as its definition says it, one box after the other."""
     rows, objects = [], 0
-    for detection, true in zip(found, truths, strict=True):
+    for detection, true in zip(found, ground_truths, strict=True):
         wanted = true["boxes"][true["labels"] == label].tolist()
         objects += len(wanted)
         own = detection["labels"] == label
@@ -95,14 +95,14 @@ def loops(found, truths, label, threshold):
 @settings(deadline=None, max_examples=60)
 @given(st.integers(0, 10_000), st.booleans(), st.sampled_from([0.1, 0.5, 0.75]))
 def test_average_precision_is_that_of_the_loops(seed, ties, threshold):
-    found, truths = made(seed, ties=ties)
+    found, ground_truths = made(seed, ties=ties)
     for label in (1, 2, 3):
-        value = average_precision(found, truths, label, threshold)
-        expected = loops(found, truths, label, threshold)
+        value = average_precision(found, ground_truths, label, threshold)
+        expected = loops(found, ground_truths, label, threshold)
         assert value == pytest.approx(expected, abs=1e-9, nan_ok=True)
 
 
-def coco(found, truths, label, thresholds):
+def coco(found, ground_truths, label, thresholds):
     """Average precision of pycocotools at these IoUs, on so fine a grid that it is the area."""
     COCO = pytest.importorskip("pycocotools.coco").COCO
     COCOeval = pytest.importorskip("pycocotools.cocoeval").COCOeval
@@ -122,9 +122,9 @@ def coco(found, truths, label, thresholds):
     with contextlib.redirect_stdout(io.StringIO()):
         objects = COCO()
         objects.dataset = {
-            "images": [{"id": image} for image in range(len(truths))],
+            "images": [{"id": image} for image in range(len(ground_truths))],
             "categories": [{"id": k} for k in (1, 2)],
-            "annotations": [dict(row, id=i) for i, row in enumerate(rows(truths), start=1)],
+            "annotations": [dict(row, id=i) for i, row in enumerate(rows(ground_truths), start=1)],
         }
         objects.createIndex()
         results = COCO()
@@ -146,25 +146,27 @@ def coco(found, truths, label, thresholds):
 def test_average_precision_agrees_with_pycocotools():
     thresholds = [0.1, 0.5]
     for seed in range(8):
-        found, truths = made(seed, images=12)
+        found, ground_truths = made(seed, images=12)
         for box in found:  # pycocotools knows no inverted boxes
             box["boxes"][:, 2:] = torch.maximum(box["boxes"][:, 2:], box["boxes"][:, :2] + 1)
         for label in (1, 2):
-            ours = [average_precision(found, truths, label, t) for t in thresholds]
-            assert ours == pytest.approx(coco(found, truths, label, thresholds).tolist(), abs=1e-3)
+            ours = [average_precision(found, ground_truths, label, t) for t in thresholds]
+            assert ours == pytest.approx(
+                coco(found, ground_truths, label, thresholds).tolist(), abs=1e-3
+            )
             assert 0 < ours[1] < ours[0] < 1
 
 
 def test_by_hand():
     """Right, wrong, right, of three objects: precision 1, 1/2, 2/3 at recall 1/3, 1/3, 2/3."""
     away = [50.0, 50, 60, 60]
-    truths = [truth([BOX, [30, 30, 40, 40]]), truth([BOX])]
+    ground_truths = [truth([BOX, [30, 30, 40, 40]]), truth([BOX])]
     found = [detections([BOX, away], [0.9, 0.8]), detections([BOX], [0.7])]
-    curve = precision_recall(found, truths, 1, 0.5)
+    curve = precision_recall(found, ground_truths, 1, 0.5)
     assert curve.precision.tolist() == pytest.approx([1, 1 / 2, 2 / 3])
     assert curve.recall.tolist() == pytest.approx([1 / 3, 1 / 3, 2 / 3])
     assert curve.threshold.tolist() == pytest.approx([0.9, 0.8, 0.7])
-    assert average_precision(found, truths, 1) == pytest.approx(1 / 3 + 1 / 3 * 2 / 3)
+    assert average_precision(found, ground_truths, 1) == pytest.approx(1 / 3 + 1 / 3 * 2 / 3)
 
 
 def test_an_object_is_found_once():
@@ -182,12 +184,24 @@ def test_a_box_takes_the_free_object_that_it_fits_best():
     objects = torch.tensor([[0.0, 0, 10, 10], [4, 0, 14, 10]])
     boxes = torch.tensor([[4.0, 0, 14, 10], [5, 0, 15, 10], [6, 0, 16, 10]])
     # The second fits the taken object best, and its IoU of 1/3 with the free one is enough.
-    assert hits(boxes, torch.tensor([0.9, 0.8, 0.7]), objects, 0.3).tolist() == [True, True, False]
-    assert hits(boxes, torch.tensor([0.9, 0.8, 0.7]), objects, 0.4).tolist() == [True, False, False]
-    assert hits(boxes, torch.tensor([0.7, 0.8, 0.9]), objects, 0.3).tolist() == [False, True, True]
+    assert true_positives(boxes, torch.tensor([0.9, 0.8, 0.7]), objects, 0.3).tolist() == [
+        True,
+        True,
+        False,
+    ]
+    assert true_positives(boxes, torch.tensor([0.9, 0.8, 0.7]), objects, 0.4).tolist() == [
+        True,
+        False,
+        False,
+    ]
+    assert true_positives(boxes, torch.tensor([0.7, 0.8, 0.9]), objects, 0.3).tolist() == [
+        False,
+        True,
+        True,
+    ]
     exactly = torch.tensor([[0.0, 0, 10, 5]])
-    assert hits(exactly, torch.tensor([0.1]), objects[:1], 0.5).tolist() == [True]
-    assert hits(boxes[:0], torch.zeros(0), objects, 0.5).tolist() == []
+    assert true_positives(exactly, torch.tensor([0.1]), objects[:1], 0.5).tolist() == [True]
+    assert true_positives(boxes[:0], torch.zeros(0), objects, 0.5).tolist() == []
 
 
 def test_equal_scores_count_together():
@@ -206,9 +220,11 @@ def test_classes_and_images_do_not_mix():
     assert average_precision(other, [truth([BOX])], 1) == 0
     elsewhere = [detections(), detections([BOX], [0.9])]
     assert average_precision(elsewhere, [truth([BOX]), truth()], 1) == 0
-    found, truths = made(5, images=6)
-    shuffled = [[items[i] for i in (3, 0, 5, 1, 4, 2)] for items in (found, truths)]
-    assert average_precision(*shuffled, 1) == pytest.approx(average_precision(found, truths, 1))
+    found, ground_truths = made(5, images=6)
+    shuffled = [[items[i] for i in (3, 0, 5, 1, 4, 2)] for items in (found, ground_truths)]
+    assert average_precision(*shuffled, 1) == pytest.approx(
+        average_precision(found, ground_truths, 1)
+    )
 
 
 def test_nothing_to_find_is_nan_and_nothing_found_is_zero():
@@ -241,23 +257,25 @@ def test_bad_input_is_named():
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 10_000), st.booleans())
 def test_no_threshold_beats_the_best(seed, ties):
-    found, truths = made(seed, images=3, ties=ties)
+    found, ground_truths = made(seed, images=3, ties=ties)
     scores = torch.cat([one["scores"] for one in found]).unique()
-    objects = sum(len(one["labels"]) for one in truths)
+    objects = sum(len(one["labels"]) for one in ground_truths)
     if not len(scores) or not objects:
         return
 
     def f1(cut):
         kept = [{k: v[one["scores"] >= cut] for k, v in one.items()} for one in found]
         right = sum(
-            hits(d["boxes"][d["labels"] == k], d["scores"][d["labels"] == k], t, 0.5).sum()
-            for d, true in zip(kept, truths, strict=True)
+            true_positives(
+                d["boxes"][d["labels"] == k], d["scores"][d["labels"] == k], t, 0.5
+            ).sum()
+            for d, true in zip(kept, ground_truths, strict=True)
             for k in (1, 2)
             for t in [true["boxes"][true["labels"] == k]]
         )
         return 2 * right / (sum(len(d["scores"]) for d in kept) + objects)
 
-    best = best_threshold(found, truths, [1, 2])
+    best = best_threshold(found, ground_truths, [1, 2])
     assert f1(best) == pytest.approx(max(f1(float(cut)) for cut in scores))
 
 
@@ -265,19 +283,19 @@ def test_no_threshold_beats_the_best(seed, ties):
 
 
 def test_the_interval_holds_the_value_and_follows_from_the_seed():
-    found, truths = made(7, images=12, labels=(1,))
-    value, low, high = bootstrap_average_precision(found, truths, 1, samples=200)
-    assert value == average_precision(found, truths, 1)
+    found, ground_truths = made(7, images=12, labels=(1,))
+    value, low, high = bootstrap_average_precision(found, ground_truths, 1, samples=200)
+    assert value == average_precision(found, ground_truths, 1)
     assert 0 <= low < value < high <= 1
-    again = bootstrap_average_precision(found, truths, 1, samples=200)
+    again = bootstrap_average_precision(found, ground_truths, 1, samples=200)
     assert (value, low, high) == tuple(again)
-    other = bootstrap_average_precision(found, truths, 1, samples=200, seed=1)
+    other = bootstrap_average_precision(found, ground_truths, 1, samples=200, seed=1)
     assert tuple(other) != tuple(again) and other[0] == value
     wide = high - low
-    _, low, high = bootstrap_average_precision(found * 4, truths * 4, 1, samples=200)
+    _, low, high = bootstrap_average_precision(found * 4, ground_truths * 4, 1, samples=200)
     assert high - low < 0.8 * wide  # more photographs, a narrower interval
     with pytest.raises(ValueError, match="finite"):
-        bootstrap_average_precision(found, truths, 2, samples=20)
+        bootstrap_average_precision(found, ground_truths, 2, samples=20)
 
 
 # --- detections of many images ------------------------------------------------------------------

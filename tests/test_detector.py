@@ -7,12 +7,12 @@ import torch
 import torch.nn.functional as F
 
 from retina_course import create_model, list_models, shapes, weights
-from retina_course.data.detection import RandomViews
+from retina_course.data.detection import RandomAffine
 from retina_course.models import DETECTORS, RetinaNet, RetinaUNetDetector
-from retina_course.models.anchors import NEGATIVE, match
-from retina_course.models.boxes import encode, iou
-from retina_course.models.detection_losses import focal_loss, hard_negative_loss, segmentation_loss
-from retina_course.models.pyramid import Raw, by_anchor
+from retina_course.models.detection.anchors import NEGATIVE, match
+from retina_course.models.detection.boxes import encode, iou
+from retina_course.models.detection.losses import focal_loss, hard_negative_loss, segmentation_loss
+from retina_course.models.detection.pyramid import Raw, by_anchor
 from retina_course.training import batch_generator, fit, seed_everything
 
 TINY = {"width": 8, "pyramid_channels": 16, "head_channels": 16}
@@ -557,7 +557,7 @@ STEPS = 60
 def train(name, steps=STEPS, **options):
     seed_everything(0)
     model = create_model(name, **TINY)
-    views = RandomViews(*batch(classes=1, size=(64, 64)), batch_size=2, scale=(1, 1), jitter=0)
+    views = RandomAffine(*batch(classes=1, size=(64, 64)), batch_size=2, scale=(1, 1), jitter=0)
     sample = options.pop("sample", views)
     return model, fit(model, sample, steps, lr=3e-3, progress=False, **options)
 
@@ -576,7 +576,7 @@ def test_a_short_run_finds_and_outlines_the_rectangles():
 
 
 def test_a_run_that_was_stopped_ends_with_the_same_weights(tmp_path):
-    views = RandomViews(*batch(classes=1, size=(64, 64)), batch_size=2, scale=(0.8, 1.2))
+    views = RandomAffine(*batch(classes=1, size=(64, 64)), batch_size=2, scale=(0.8, 1.2))
     stop = batch_generator(0, 8).initial_seed()
 
     def stopped(generator):

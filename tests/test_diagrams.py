@@ -2,7 +2,8 @@
 
 import pytest
 
-from retina_course import diagrams, shapes
+from retina_course import shapes
+from retina_course.figures import diagrams
 
 BLOCKS = {
     "encoder": ["enc1", "enc2", "enc3"],

@@ -4,11 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from retina_course.error_analysis import (
+from retina_course.evaluation.error_analysis import (
     calibration,
     centreline,
+    detected,
     false_positives_by_place,
-    seen,
     sensitivity_by_place,
 )
 
@@ -34,21 +34,21 @@ def test_a_crossing_is_near_where_lines_meet_and_nowhere_else():
     assert found.crossing[away <= 4].all() and not found.crossing[away > 8].any()
 
 
-def test_a_vessel_two_pixels_beside_is_seen_and_three_is_not():
+def test_a_vessel_two_pixels_beside_is_detected_and_three_is_not():
     truth = centreline(line(1, column=30))
-    assert seen(line(1, column=32), truth).mean() > 0.99
-    assert seen(line(1, column=33), truth).mean() < 0.01
+    assert detected(line(1, column=32), truth).mean() > 0.99
+    assert detected(line(1, column=33), truth).mean() < 0.01
 
 
 def test_sensitivity_counts_length_by_width():
     thin, wide = line(1, column=10), line(9, column=40)
     only_wide = sensitivity_by_place([wide], [thin | wide])
-    assert only_wide["below 4"]["seen"] < 0.1 and only_wide["8 and more"]["seen"] == 1
-    assert only_wide["4 to 8"]["seen"] is None or only_wide["4 to 8"]["pixels"] < 10
+    assert only_wide["below 4"]["sensitivity"] < 0.1 and only_wide["8 and more"]["sensitivity"] == 1
+    assert only_wide["4 to 8"]["sensitivity"] is None or only_wide["4 to 8"]["pixels"] < 10
     hollow = wide.copy()
     hollow[:, 39:42] = False  # a central reflex
-    assert sensitivity_by_place([hollow], [wide])["centre of wide vessels"]["seen"] == 0
-    assert sensitivity_by_place([hollow], [wide])["8 and more"]["seen"] == 1
+    assert sensitivity_by_place([hollow], [wide])["centre of wide vessels"]["sensitivity"] == 0
+    assert sensitivity_by_place([hollow], [wide])["8 and more"]["sensitivity"] == 1
 
 
 def test_false_positives_are_sorted_by_place():

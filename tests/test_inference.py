@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 from torch import nn
 
-from retina_course import inference, list_models
+from retina_course import list_models
+from retina_course.data.images import read_image
 from retina_course.data.reading import read_rgb
-from retina_course.inference import predict, read_image, segment
+from retina_course.inference import predict, segment, tiles
 from retina_course.models import DETECTORS, create_model
 
 
@@ -256,8 +257,8 @@ def test_without_overlap_there_are_seams():
 
 
 def test_large_images_are_tiled_by_themselves(monkeypatch):
-    monkeypatch.setattr(inference, "WHOLE_PIXELS", 500 * 200)
-    monkeypatch.setattr(inference, "TILE", 256)
+    monkeypatch.setattr(tiles, "WHOLE_PIXELS", 500 * 200)
+    monkeypatch.setattr(tiles, "TILE", 256)
     model, image = Red(), torch.rand(3, 601, 187)
     torch.testing.assert_close(predict(model, image), image[:1].sigmoid())
     assert [shape[2] for shape in model.seen] == [384, 480, 224]  # tile 512, core 256

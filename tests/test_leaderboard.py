@@ -9,10 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from retina_course import leaderboard as board
-from retina_course import training
 from retina_course.data.datasets import ChaseDB1
 from retina_course.data.synthetic import make_fundus
+from retina_course.evaluation import leaderboard as board
+from retina_course.results import stored
+from retina_course.training import loop
 from retina_course.weights import load
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
@@ -43,13 +44,13 @@ def photographs(tmp_path_factory):
 def bench(photographs, tmp_path, monkeypatch):
     """The program with two tiny pieces; rows go to a folder of the test."""
     monkeypatch.setenv("RETINA_COURSE_DATA", str(photographs))
-    monkeypatch.setattr(program, "ROWS", tmp_path / "rows")
-    monkeypatch.setattr(board, "_FOLDER", tmp_path / "rows")
+    monkeypatch.setattr(program, "ROWS", tmp_path / "leaderboard")
+    monkeypatch.setattr(stored, "_FOLDER", tmp_path)
     # Equal to the last bit on a CPU only.
     monkeypatch.setattr(program, "default_device", lambda: torch.device("cpu"))
     pieces = [program.Piece("unet_small", seed, "course", TINY) for seed in (0, 1)]
     monkeypatch.setattr(program, "pieces", lambda device: pieces)
-    (tmp_path / "rows").mkdir()
+    (tmp_path / "leaderboard").mkdir()
 
     def run(output, *arguments):
         monkeypatch.setattr(sys, "argv", ["leaderboard.py", *arguments, "--output", str(output)])
@@ -61,14 +62,14 @@ def bench(photographs, tmp_path, monkeypatch):
 def without_times(row: dict) -> dict:
     row = {k: v for k, v in row.items() if k != "seconds"}
     for name in ("flips", "no_flips"):
-        row[name] = {k: v for k, v in row[name].items() if k != "seconds_an_image"}
+        row[name] = {k: v for k, v in row[name].items() if k != "seconds_per_image"}
     return row
 
 
 def test_a_killed_run_goes_on_and_ends_where_an_uninterrupted_one_does(
     bench, tmp_path, monkeypatch, capsys
 ):
-    saved = training._save
+    saved = loop.save
 
     def killed(path, step, *rest):
         saved(path, step, *rest)
@@ -76,12 +77,12 @@ def test_a_killed_run_goes_on_and_ends_where_an_uninterrupted_one_does(
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "_save", killed)
+        patch.setattr(loop, "save", killed)
         with pytest.raises(KeyboardInterrupt):
             bench(tmp_path / "a", "run")
-    assert list((tmp_path / "rows").iterdir()) == []
+    assert list((tmp_path / "leaderboard").iterdir()) == []
     bench(tmp_path / "a", "run")
-    rows = sorted((tmp_path / "rows").iterdir())
+    rows = sorted((tmp_path / "leaderboard").iterdir())
     assert len(rows) == 2
     resumed = [without_times(json.loads(row.read_text())) for row in rows]
     written = [row.stat().st_mtime_ns for row in rows]
@@ -114,7 +115,7 @@ def test_a_killed_run_goes_on_and_ends_where_an_uninterrupted_one_does(
 def test_no_piece_begins_after_the_budget(bench, tmp_path, capsys):
     bench(tmp_path / "a", "run", "--minutes", "-1")
     assert capsys.readouterr().out.count("minutes are over") == 2
-    assert not (tmp_path / "a").exists() and list((tmp_path / "rows").iterdir()) == []
+    assert not (tmp_path / "a").exists() and list((tmp_path / "leaderboard").iterdir()) == []
 
 
 def test_the_list_names_every_network_at_three_seeds():
@@ -148,7 +149,7 @@ def test_a_piece_that_fails_does_not_hold_up_the_next(bench, tmp_path, monkeypat
     with pytest.raises(SystemExit, match="Failed.*unet_small.*seed0"):
         bench(tmp_path / "a", "run")
     assert "the loss is not finite" in capsys.readouterr().err
-    (row,) = (tmp_path / "rows").iterdir()
+    (row,) = (tmp_path / "leaderboard").iterdir()
     assert "seed1" in row.name
 
 
@@ -195,6 +196,6 @@ def test_provenance_without_a_history_says_so(monkeypatch, tmp_path):
 
 
 def test_without_rows_the_message_says_what_writes_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(board, "_FOLDER", tmp_path / "none")
+    monkeypatch.setattr(stored, "_FOLDER", tmp_path / "none")
     with pytest.raises(ValueError, match="benchmarks/leaderboard.py run"):
         board.read()

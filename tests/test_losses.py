@@ -13,7 +13,7 @@ from scipy import ndimage
 from torchmetrics.classification import BinaryF1Score, BinaryJaccardIndex
 
 from retina_course import results
-from retina_course.losses import (
+from retina_course.training.losses import (
     ClDiceLoss,
     CrossEntropyLoss,
     DiceCELoss,

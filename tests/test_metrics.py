@@ -10,7 +10,7 @@ from scipy import stats
 from sklearn import metrics as sk
 from torchmetrics.functional import classification as tm
 
-from retina_course import metrics
+from retina_course.evaluation import bootstrap, metrics, paired_difference
 
 KINDS = ("empty", "full", "few", "half", "one pixel")
 
@@ -228,7 +228,7 @@ def test_a_threshold_that_a_pixel_has_counts_as_vessel_whatever_the_types(dtype,
 
 def test_bootstrap_agrees_with_scipy():
     scores = np.random.default_rng(3).normal(0.8, 0.03, 20)
-    ours = metrics.bootstrap(lambda drawn: scores[drawn].mean(), 20, samples=4000)
+    ours = bootstrap(lambda drawn: scores[drawn].mean(), 20, samples=4000)
     theirs = stats.bootstrap(
         (scores,), np.mean, n_resamples=4000, method="percentile", random_state=1
     ).confidence_interval
@@ -243,7 +243,7 @@ def test_bootstrap_covers_the_truth_about_as_often_as_it_says():
     hits = 0
     for seed in range(150):
         scores = rng.normal(0.8, 0.03, 20)
-        _, low, high = metrics.bootstrap(
+        _, low, high = bootstrap(
             lambda drawn, scores=scores: scores[drawn].mean(), 20, samples=200, seed=seed
         )
         hits += low <= 0.8 <= high
@@ -259,15 +259,15 @@ def test_bootstrap_of_patients_keeps_both_eyes_together():
         assert (np.bincount(drawn, minlength=20).reshape(10, 2).std(axis=1) == 0).all()
         return scores[drawn].mean()
 
-    _, low, high = metrics.bootstrap(mean, 20, patients=patients)
-    apart = metrics.bootstrap(lambda drawn: scores[drawn].mean(), 20)
+    _, low, high = bootstrap(mean, 20, patients=patients)
+    apart = bootstrap(lambda drawn: scores[drawn].mean(), 20)
     # Twenty eyes that are ten twice: half the information, the interval wider by the root of two.
     assert 1.2 < (high - low) / (apart.high - apart.low) < 1.65
 
 
 def test_bootstrap_is_a_function_of_its_seed():
     def run(seed):
-        return metrics.bootstrap(lambda drawn: float(drawn.mean()), 12, seed=seed, samples=100)
+        return bootstrap(lambda drawn: float(drawn.mean()), 12, seed=seed, samples=100)
 
     assert run(1) == run(1)
     assert run(1) != run(2)
@@ -279,10 +279,10 @@ def test_paired_difference(seed):
     rng = np.random.default_rng(seed)
     first, hard = rng.normal(0.8, 0.002, 12), rng.normal(0, 0.05, 12)
     second = first + rng.normal(0.003, 0.002, 12)
-    found = metrics.paired_difference(first + hard, second + hard, samples=300)
+    found = paired_difference(first + hard, second + hard, samples=300)
     assert found.value == pytest.approx((second - first).mean())
-    assert found == pytest.approx(metrics.paired_difference(first, second, samples=300))
-    back = metrics.paired_difference(second, first, samples=300)
+    assert found == pytest.approx(paired_difference(first, second, samples=300))
+    back = paired_difference(second, first, samples=300)
     assert back.low == pytest.approx(-found.high) and back.high == pytest.approx(-found.low)
     assert found.low <= found.value <= found.high
 
@@ -320,12 +320,12 @@ def test_bad_input_is_named(change, told):
         (lambda b: metrics.confusion_curve(b[1:] * 1.0, b, [0.5]), "as many probabilities"),
         (lambda b: metrics.confusion_scores([1, 2, 3]), "four numbers"),
         (lambda b: metrics.confusion_scores([1, 2, 3, -1]), "no counts"),
-        (lambda b: metrics.bootstrap(np.mean, 1), "at least two"),
-        (lambda b: metrics.bootstrap(np.mean, 4, patients=["a"] * 4), "at least two"),
-        (lambda b: metrics.bootstrap(np.mean, 4, patients=["a"] * 3), "each of 4 images"),
-        (lambda b: metrics.bootstrap(np.mean, 4, level=95), "between 0 and 1"),
-        (lambda b: metrics.bootstrap(lambda drawn: np.nan, 4), "not finite"),
-        (lambda b: metrics.paired_difference([0.1, 0.2], [0.1]), "same images"),
+        (lambda b: bootstrap(np.mean, 1), "at least two"),
+        (lambda b: bootstrap(np.mean, 4, patients=["a"] * 4), "at least two"),
+        (lambda b: bootstrap(np.mean, 4, patients=["a"] * 3), "each of 4 images"),
+        (lambda b: bootstrap(np.mean, 4, level=95), "between 0 and 1"),
+        (lambda b: bootstrap(lambda drawn: np.nan, 4), "not finite"),
+        (lambda b: paired_difference([0.1, 0.2], [0.1]), "same images"),
     ],
 )
 def test_bad_input_of_the_scores_is_named(call, told):

@@ -7,7 +7,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
-from retina_course import plotting
+from retina_course.figures import plotting
 from retina_course.training import History
 
 
@@ -55,12 +55,12 @@ def test_painting_changes_the_masked_pixels_only():
     image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
     mask = np.zeros((20, 30), bool)
     mask[5:9, 3:20] = True
-    result = plotting.painted(image, mask)
+    result = plotting.overlay_image(image, mask)
     assert result.dtype == np.uint8 and (result[~mask] == image[~mask]).all()
     assert (result[mask][:, 2] > result[mask][:, 0]).all()
-    assert (plotting.painted(torch.rand(3, 20, 30), torch.from_numpy(mask)) > 0).any()
+    assert (plotting.overlay_image(torch.rand(3, 20, 30), torch.from_numpy(mask)) > 0).any()
     with pytest.raises(ValueError, match=r"\(20, 30\), got \(30, 20\)"):
-        plotting.painted(image, mask.T)
+        plotting.overlay_image(image, mask.T)
     figure = plotting.overlay(image, mask, title="eye")
     left, right = (axes.images[0].get_array() for axes in figure.axes)
     assert np.allclose(left, image / 255) and (right == result).all()

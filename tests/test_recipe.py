@@ -7,7 +7,13 @@ import torch
 from retina_course import create_model, list_models
 from retina_course.data.datasets import Photograph
 from retina_course.models import DETECTORS
-from retina_course.recipe import Recipe, learning_rate, set_head_bias, stack_views, train_vessels
+from retina_course.training.recipe import (
+    Recipe,
+    learning_rate,
+    set_head_bias,
+    stack_images,
+    train_vessels,
+)
 
 
 def photograph(size=(100, 90), diameter=80, name="a"):
@@ -21,7 +27,7 @@ def photograph(size=(100, 90), diameter=80, name="a"):
 
 def test_views_have_one_size_and_one_scale():
     photographs = [photograph(), photograph((300, 240), 200, "b")]
-    images, targets = stack_views(photographs, fov_diameter=80)
+    images, targets = stack_images(photographs, fov_diameter=80)
     assert images.shape[1:] == (3, *targets.shape[2:]) and len(images) == len(targets) == 2
     assert set(targets.unique().tolist()) == {0, 1}
     widths = targets[:, 0].sum(dim=2).amax(dim=1)
@@ -31,11 +37,11 @@ def test_views_have_one_size_and_one_scale():
 
 
 def test_training_views_are_the_views_that_segment_predicts_on():
-    from retina_course.inference import working_view
+    from retina_course.inference import fov_window
 
     photo = photograph()
-    rows, columns, size = working_view(torch.from_numpy(photo.fov), 80)
-    images, _ = stack_views([photo], 80)
+    rows, columns, size = fov_window(torch.from_numpy(photo.fov), 80)
+    images, _ = stack_images([photo], 80)
     assert list(images.shape[2:]) == size
     expected = torch.from_numpy(photo.image[rows, columns]).permute(2, 0, 1) / 255
     torch.testing.assert_close(images[0], expected)
@@ -65,7 +71,7 @@ def test_a_network_is_built_with_its_options():
 def test_a_short_run_finds_the_vessel():
     recipe = Recipe(steps=80, crop=64, fov_diameter=80)
     model, history = train_vessels("unet_small", [photograph()], recipe, progress=False)
-    images, targets = stack_views([photograph()], 80)
+    images, targets = stack_images([photograph()], 80)
     rows, columns = (side // 8 * 8 for side in images.shape[2:])
     images, targets = images[..., :rows, :columns], targets[..., :rows, :columns]
     with torch.no_grad():
@@ -76,14 +82,14 @@ def test_a_short_run_finds_the_vessel():
 
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match="No photograph"):
-        stack_views([], 80)
+        stack_images([], 80)
     blank = photograph()
-    blank.vessels[:] = False
+    blank.ground_truth[:] = False
     with pytest.raises(ValueError, match="nothing to learn"):
-        stack_views([blank], 80)
-    blank.vessels[:] = True
+        stack_images([blank], 80)
+    blank.ground_truth[:] = True
     with pytest.raises(ValueError, match="inverted"):
-        stack_views([blank], 80)
+        stack_images([blank], 80)
     with pytest.raises(ValueError, match="jitter must be at most 1"):
         Recipe(jitter=9)
     with pytest.raises(ValueError, match="rotation must be positive and finite"):

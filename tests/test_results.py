@@ -6,12 +6,13 @@ import re
 
 import pytest
 
-from retina_course import plotting, results
-from retina_course.results import Table
+from retina_course import results
+from retina_course.figures import plotting
+from retina_course.results import Table, stored
 
 NAMES = sorted(
     file.name.removesuffix(".json")
-    for file in results._FOLDER.iterdir()
+    for file in stored._FOLDER.iterdir()
     if file.name.endswith("_chase_db1.json")
 )
 
@@ -25,11 +26,11 @@ def test_unknown_results_are_answered_with_the_known_ones():
     with pytest.raises(ValueError, match="unet_small_chase_db1"):
         results.read("unet_tiny_chase_db1")
     with pytest.raises(ValueError, match="errors.jpg"):
-        results.picture("nothing.jpg")
+        results.image("nothing.jpg")
 
 
 def test_results_by_device(tmp_path, monkeypatch):
-    monkeypatch.setattr(results, "_FOLDER", tmp_path)
+    monkeypatch.setattr(stored, "_FOLDER", tmp_path)
     with pytest.raises(ValueError, match="benchmarks/speed.py writes it"):
         results.by_device("speed")
     (tmp_path / "speed").mkdir()
@@ -95,7 +96,7 @@ def test_a_table_aligns_its_text_and_escapes_its_html():
 
 
 def test_stored_numbers_are_json_without_nan():
-    for file in results._FOLDER.rglob("*.json"):
+    for file in stored._FOLDER.rglob("*.json"):
         json.loads(file.read_text(encoding="utf-8"), parse_constant=pytest.fail)
 
 

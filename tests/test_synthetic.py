@@ -10,9 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from retina_course.data import _vessel_tree
-from retina_course.data._fundus_scene import Scene
-from retina_course.data.synthetic import DISC, LESION, made_batch, made_classes, make_fundus
+from retina_course.data.synthetic import (
+    DISC,
+    LESION,
+    make_fundus,
+    synthetic_batch,
+    synthetic_classes,
+)
+from retina_course.data.synthetic import vessel_tree as _vessel_tree
+from retina_course.data.synthetic.scene import Scene
 
 LAYERS = ("artery", "vein", "disc", "lesion", "fov")
 # Of the layers of seed 0 at 256 pixels: changes only where the drawing itself is changed.
@@ -192,17 +198,17 @@ def test_painting_is_exact_for_a_straight_vessel():
 
 
 def test_made_batch_and_made_classes():
-    images, vessels, fovs = made_batch(3, 48, seed=4)
+    images, vessels, fovs = synthetic_batch(3, 48, seed=4)
     assert images.shape == (3, 3, 48, 48) and images.dtype == torch.float32
     assert vessels.shape == fovs.shape == (3, 1, 48, 48)
     assert vessels.dtype == torch.float32 and set(vessels.unique().tolist()) == {0, 1}
     assert fovs.dtype == torch.bool
-    same, classes = made_classes(3, 48, seed=4)
+    same, classes = synthetic_classes(3, 48, seed=4)
     assert torch.equal(images, same)
     assert classes.shape == (3, 48, 48) and classes.dtype == torch.int64
     # A longer batch starts with the shorter one; neighbouring seeds share nothing.
-    assert torch.equal(made_batch(2, 48, seed=4)[0], images[:2])
-    other = made_batch(3, 48, seed=5)[0]
+    assert torch.equal(synthetic_batch(2, 48, seed=4)[0], images[:2])
+    other = synthetic_batch(3, 48, seed=5)[0]
     assert not any(torch.equal(a, b) for a in images for b in other)
 
 
@@ -243,10 +249,10 @@ def test_bad_seeds(seed, error):
     with pytest.raises(error, match="seed must be"):
         make_fundus(64, seed)
     with pytest.raises(error, match="seed must be"):
-        made_batch(1, 64, seed)
+        synthetic_batch(1, 64, seed)
 
 
 @pytest.mark.parametrize("n", [0, -2, 1.5])
 def test_bad_numbers_of_images(n):
     with pytest.raises(ValueError, match="n must be"):
-        made_batch(n, 64)
+        synthetic_batch(n, 64)

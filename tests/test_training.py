@@ -11,8 +11,15 @@ import torch
 from torch import nn
 
 from retina_course import create_model, results, training
-from retina_course.losses import DiceCELoss, DiceLoss, IoU
-from retina_course.training import Evaluate, Train, batch_generator, fit, seed_everything
+from retina_course.training import (
+    Evaluate,
+    Train,
+    batch_generator,
+    checkpoints,
+    fit,
+    seed_everything,
+)
+from retina_course.training.losses import DiceCELoss, DiceLoss, IoU
 
 SIZE = 32
 
@@ -172,7 +179,7 @@ def test_lack_of_memory_is_not_called_a_damaged_checkpoint(tmp_path, monkeypatch
     def no_memory(*arguments, **options):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(training.torch, "load", no_memory)
+    monkeypatch.setattr(checkpoints.torch, "load", no_memory)
     with pytest.raises(torch.OutOfMemoryError):
         train(4, checkpoint=file)
 
@@ -181,9 +188,9 @@ def test_a_failed_save_leaves_the_former_checkpoint(tmp_path, monkeypatch):
     file = tmp_path / "run.pt"
     train(4, checkpoint=file)
     before = file.read_bytes()
-    monkeypatch.setattr(training.torch, "save", lambda content, f: f.write(b"half") and 1 / 0)
+    monkeypatch.setattr(checkpoints.torch, "save", lambda content, f: f.write(b"half") and 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        training._save(file, 4, training.History(), {}, {})
+        checkpoints.save(file, 4, training.History(), {}, {})
     assert file.read_bytes() == before and list(tmp_path.iterdir()) == [file]
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from retina_course import weights
+from retina_course.data import files
 from retina_course.models import create_model
 
 CARD = {"model": "unet_small", "options": {"num_classes": 2}, "fov_diameter": 900}
@@ -46,7 +47,7 @@ def test_a_failed_save_leaves_the_old_files(saved, monkeypatch):
     def no_space(*_):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(weights.os, "replace", no_space)
+    monkeypatch.setattr(files.os, "replace", no_space)
     with pytest.raises(OSError, match="No space"):
         weights.save(path, create_model("unet_small", num_classes=2), CARD)
     assert path.read_bytes() == before

@@ -1,1 +1,1 @@
-"""Made and real fundus photographs, and their augmentation."""
+"""Real and synthetic fundus photographs, how they are read, and their augmentation."""

@@ -64,7 +64,7 @@ class RandomCrops:
         images = F.grid_sample(images, grid, mode="bilinear", align_corners=False)
         masks = targets if targets.dim() == 4 else targets[:, None]
         masks = F.grid_sample(masks.float(), grid, mode="nearest", align_corners=False)
-        images, masks = flip_and_turn(images, masks, generator)
+        images, masks = flip_and_rotate(images, masks, generator)
         images = colour_jitter(images, generator, self.jitter)
         return images, masks if targets.dim() == 4 else masks[:, 0].long()
 
@@ -89,7 +89,7 @@ class RandomCrops:
         return torch.stack([2 * source_x / width - 1, 2 * source_y / height - 1], dim=-1)
 
 
-def flip_and_turn(images: Tensor, masks: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+def flip_and_rotate(images: Tensor, masks: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
     """Each image and its mask in one of the 8 orientations of a square, exactly (pixels move)."""
     flips = torch.randint(2, (len(images),), generator=generator).tolist()
     turns = torch.randint(4, (len(images),), generator=generator).tolist()

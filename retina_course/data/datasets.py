@@ -1,4 +1,4 @@
-"""Real fundus photographs with drawn vessels: CHASE_DB1, HRF, STARE, DRIVE, a folder of one's own.
+"""Fundus photographs with a ground truth of vessels: CHASE_DB1, HRF, STARE, DRIVE, a folder.
 
 Each class says where the files of one data set lie, and which belong to which split.
 """
@@ -57,8 +57,8 @@ class ChaseDB1(PublishedPhotographs):
                     patient=f"{child:02d}",
                     split="train" if child <= 4 else "test",
                     image=Path(f"{name}.jpg"),
-                    vessels=Path(f"{name}_1stHO.png"),
-                    vessels2=Path(f"{name}_2ndHO.png"),
+                    ground_truth=Path(f"{name}_1stHO.png"),
+                    second_observer=Path(f"{name}_2ndHO.png"),
                 )
 
 
@@ -81,13 +81,13 @@ class HRF(PublishedPhotographs):
                     patient=name,
                     split="train" if number <= 5 else "test",
                     image=Path(f"images/{name}.jpg"),
-                    vessels=Path(f"manual1/{name}.tif"),
+                    ground_truth=Path(f"manual1/{name}.tif"),
                     fov=Path(f"mask/{name}_mask.tif"),
                 )
 
 
 class STARE(PublishedPhotographs):
-    """STARE: 20 photographs of 700x605; truth by observer AH, second observer VK.
+    """STARE: 20 photographs of 700x605; ground truth by observer AH, second observer VK.
 
     The first 10 are "train", the last 10 "test" (there is no official split). No FOV masks come
     with it: computed. Hoover et al. 2000, doi:10.1109/42.845178.
@@ -111,8 +111,8 @@ class STARE(PublishedPhotographs):
                 patient=name,
                 split="train" if position < 10 else "test",
                 image=Path(f"stare-images/{name}.ppm"),
-                vessels=Path(f"labels-ah/{name}.ah.ppm"),
-                vessels2=Path(f"labels-vk/{name}.vk.ppm"),
+                ground_truth=Path(f"labels-ah/{name}.ah.ppm"),
+                second_observer=Path(f"labels-vk/{name}.vk.ppm"),
             )
 
 
@@ -141,8 +141,8 @@ class DRIVE(PublishedPhotographs):
                     patient=f"{number:02d}",
                     split=split,
                     image=Path(f"{half}/images/{name}.tif"),
-                    vessels=Path(f"{half}/1st_manual/{number:02d}_manual1.gif"),
-                    vessels2=second if has_second else None,
+                    ground_truth=Path(f"{half}/1st_manual/{number:02d}_manual1.gif"),
+                    second_observer=second if has_second else None,
                     fov=Path(f"{half}/mask/{name}_mask.gif"),
                 )
 

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from retina_course.data.detection import LESION_CLASSES, check_target
 from retina_course.data.photographs import SPLITS, incomplete
 from retina_course.data.reading import DatasetError, read_rgb
-from retina_course.models.boxes import clip
+from retina_course.models.detection.boxes import clip
 
 TEST_IMAGES = 80
 SPLIT_SEED = 0

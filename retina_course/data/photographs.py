@@ -24,16 +24,16 @@ LISTED = 10  # an error names so many missing files, and counts the rest
 class Photograph:
     """One photograph and what was drawn on it.
 
-    `image` is uint8 RGB `(H, W, 3)`; `vessels` (the truth), `fov` (field of view) and `vessels2`
-    (a second observer, or None) are bool `(H, W)`. Splits go by `patient`.
+    `image` is uint8 RGB `(H, W, 3)`; `ground_truth` (the vessels), `fov` (field of view) and
+    `second_observer` (None where there is none) are bool `(H, W)`. Splits go by `patient`.
     """
 
     name: str
     patient: str
     image: np.ndarray
-    vessels: np.ndarray
+    ground_truth: np.ndarray
     fov: np.ndarray
-    vessels2: np.ndarray | None = None
+    second_observer: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,17 @@ class Record:
     patient: str
     split: str
     image: Path
-    vessels: Path
-    vessels2: Path | None = None
+    ground_truth: Path
+    second_observer: Path | None = None
     fov: Path | None = None
 
     @property
     def files(self) -> list[Path]:
-        return [f for f in (self.image, self.vessels, self.vessels2, self.fov) if f is not None]
+        return [
+            f
+            for f in (self.image, self.ground_truth, self.second_observer, self.fov)
+            if f is not None
+        ]
 
 
 def split_by_patient(dataset: "Photographs", held_out: Collection[str]) -> tuple[Subset, Subset]:
@@ -84,9 +88,9 @@ class Photographs(Dataset):
     def __getitem__(self, index: int) -> Photograph:
         record = self.records[index]
         image = read_rgb(record.image)
-        masks = {"vessels": read_mask(record.vessels)}
-        if record.vessels2 is not None:
-            masks["vessels2"] = read_mask(record.vessels2)
+        masks = {"ground_truth": read_mask(record.ground_truth)}
+        if record.second_observer is not None:
+            masks["second_observer"] = read_mask(record.second_observer)
         if record.fov is not None:
             masks["fov"] = read_mask(record.fov, may_be_full=True)
         for kind, mask in masks.items():
@@ -180,7 +184,7 @@ class PublishedPhotographs(Photographs):
                 problems.append(f"{path.as_posix()} (an empty file)")
             return found
 
-        kinds = ("image", "vessels", "vessels2", "fov")
+        kinds = ("image", "ground_truth", "second_observer", "fov")
         resolved = [
             Record(r.name, r.patient, r.split, *(find(getattr(r, kind)) for kind in kinds))
             for r in records

@@ -1,17 +1,14 @@
 """Image files as arrays: RGB photographs and two-level masks, in whatever form they were stored."""
 
-import gzip
-import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from scipy import ndimage
 
-from retina_course.images import on_black, upright
+from retina_course.data.images import check_range, read_pixels
 
-# What "drawn" may be in a file: 1 (a label), 255 or 65535 (white in 8 or 16 bits).
-HIGH_LEVELS = (1, 255, 65535)
+# What a vessel may be in a mask file: 1 (a label), 255 or 65535 (white in 8 or 16 bits).
+FOREGROUND_VALUES = (1, 255, 65535)
 
 
 class DatasetError(ValueError):
@@ -19,15 +16,21 @@ class DatasetError(ValueError):
 
 
 def read_rgb(path: Path) -> np.ndarray:
-    """A photograph as uint8 RGB `(H, W, 3)`: 16 bits are scaled, transparency becomes black.
+    """A photograph as uint8 RGB `(H, W, 3)`: 16 bits and floats in [0, 1] are scaled to 8 bits.
 
     Raises
     ------
-    DatasetError : a file that cannot be read, or has no 8 or 16 bits a channel.
+    DatasetError : a file that cannot be read, or floats outside [0, 1].
     """
     pixels = _read(path)
-    if pixels.dtype != np.uint8:  # 16 bits; 65535 / 257 = 255
+    if pixels.dtype == np.uint16:  # 65535 / 257 = 255
         pixels = np.round(pixels / 257).astype(np.uint8)
+    elif pixels.dtype != np.uint8:
+        try:
+            check_range(pixels)
+        except ValueError as problem:
+            raise DatasetError(f"{path}: {problem}") from problem
+        pixels = np.round(pixels * 255).astype(np.uint8)
     return pixels if pixels.ndim == 3 else np.stack([pixels] * 3, axis=2)
 
 
@@ -53,8 +56,8 @@ def read_mask(path: Path, may_be_full: bool = False) -> np.ndarray:
     levels = np.unique(pixels).tolist()
     if levels == [0]:
         raise DatasetError(f"The mask {path} is empty (all 0). Replace the file.")
-    allowed = [[0, high] for high in HIGH_LEVELS]
-    allowed += [[high] for high in HIGH_LEVELS] if may_be_full else []
+    allowed = [[0, high] for high in FOREGROUND_VALUES]
+    allowed += [[high] for high in FOREGROUND_VALUES] if may_be_full else []
     if levels not in allowed:
         shown = ", ".join(map(str, levels[:8])) + (", ..." if len(levels) > 8 else "")
         raise DatasetError(
@@ -93,29 +96,7 @@ def field_of_view(image: np.ndarray) -> np.ndarray:
 
 
 def _read(path: Path) -> np.ndarray:
-    """The pixels of an image file, `(H, W)` or `(H, W, 3)`, uint8 or (grey) uint16 or int32."""
     try:
-        content = path.read_bytes()
-        if path.suffix.lower() == ".gz":
-            content = gzip.decompress(content)
-        with Image.open(io.BytesIO(content)) as image:
-            return _pixels(image)
-    # Damaged bytes make the decoders raise errors of a dozen types.
-    except Exception as problem:
-        raise DatasetError(
-            f"{path} cannot be read as an image ({problem or type(problem).__name__}). It may be "
-            "damaged or cut off: replace it by a fresh copy."
-        ) from problem
-
-
-def _pixels(image: Image.Image) -> np.ndarray:
-    image = upright(image)  # as a viewer shows it, and as `segment` reads it
-    if image.mode.startswith("I"):
-        pixels = np.asarray(image)
-        if pixels.min() < 0 or pixels.max() > 65535:
-            raise ValueError(f"values {pixels.min()} to {pixels.max()} exceed 16 bits")
-        return pixels
-    if image.mode == "F":
-        raise ValueError("floating-point pixels; store it with 8 or 16 bits a channel")
-    image = on_black(image)
-    return np.array(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+        return read_pixels(path)
+    except (FileNotFoundError, ValueError) as problem:
+        raise DatasetError(str(problem)) from problem

@@ -5,11 +5,11 @@ import inspect
 from torch import nn
 
 from retina_course.models.blocks import check_channels
+from retina_course.models.detection.retina_unet_detector import RetinaNet, RetinaUNetDetector
 from retina_course.models.folding import Folded, check_fold, fold, unfold
 from retina_course.models.linknet import LinkNet
 from retina_course.models.retina_segmentor import RetinaSegmentor
 from retina_course.models.retina_unet import RetinaUNet
-from retina_course.models.retina_unet_detector import RetinaNet, RetinaUNetDetector
 from retina_course.models.segnet import SegNet
 from retina_course.models.unet_large import UNetLarge
 from retina_course.models.unet_small import UNetSmall

@@ -1,8 +1,8 @@
-"""Folding: a picture of few channels into a smaller one of many, and back.
+"""Folding: a image of few channels into a smaller one of many, and back.
 
 Also called space-to-depth and depth-to-space, pixel-unshuffle and pixel-shuffle
 (arXiv 1609.05158; its Eq. 4 numbers the channels in another order). A small device then reads all
-of the picture at its first layer.
+of the image at its first layer.
 """
 
 import torch.nn.functional as F
@@ -42,7 +42,7 @@ def unfold(x: Tensor, a: int) -> Tensor:
 
 
 class Folded(nn.Module):
-    """A network between `fold` and `unfold`: it sees a small picture with many channels.
+    """A network between `fold` and `unfold`: it sees a small image with many channels.
 
     `(N, C_in, H, W) -> (N, C_out, H, W)` logits, where the network inside maps
     `(N, C_in a^2, H / a, W / a)` to `(N, C_out a^2, H / a, W / a)`. The loss is computed on the

@@ -1,0 +1,35 @@
+"""Synthetic fundus images with an exact ground truth; nothing has to be downloaded."""
+
+from retina_course.data.synthetic.detection import (
+    TOY_CLASSES,
+    synthetic_detection,
+    synthetic_toys,
+)
+from retina_course.data.synthetic.fundus import (
+    BACKGROUND,
+    DISC,
+    LESION,
+    SMALLEST,
+    VESSEL,
+    Fundus,
+    make_fundus,
+    make_fundus_images,
+    synthetic_batch,
+    synthetic_classes,
+)
+
+__all__ = [
+    "BACKGROUND",
+    "DISC",
+    "LESION",
+    "SMALLEST",
+    "TOY_CLASSES",
+    "VESSEL",
+    "Fundus",
+    "make_fundus",
+    "make_fundus_images",
+    "synthetic_batch",
+    "synthetic_classes",
+    "synthetic_detection",
+    "synthetic_toys",
+]

@@ -1,0 +1,16 @@
+"""Scores: of vessel maps, of detections, by place, and how far they would vary."""
+
+from retina_course.evaluation import detection_metrics, error_analysis, leaderboard, metrics
+from retina_course.evaluation.intervals import Interval, bootstrap, paired_difference
+from retina_course.evaluation.metrics import evaluate
+
+__all__ = [
+    "Interval",
+    "bootstrap",
+    "detection_metrics",
+    "error_analysis",
+    "evaluate",
+    "leaderboard",
+    "metrics",
+    "paired_difference",
+]

@@ -1,0 +1,33 @@
+"""From a photograph to a result in its own pixels: vessel maps, boxes, any network's output."""
+
+from retina_course.inference.detection import (
+    detect,
+    detect_all,
+    detect_in_crop,
+    detect_photographs,
+    ellipses,
+    stack_boxed_images,
+)
+from retina_course.inference.field_of_view import crop_to_fov, find_fov, fov_window, resize
+from retina_course.inference.prediction import FLIPS, evaluating, pad, predict
+from retina_course.inference.segmentation import Segmentation, segment, segment_all
+
+__all__ = [
+    "FLIPS",
+    "Segmentation",
+    "crop_to_fov",
+    "detect",
+    "detect_all",
+    "detect_in_crop",
+    "detect_photographs",
+    "ellipses",
+    "evaluating",
+    "find_fov",
+    "fov_window",
+    "pad",
+    "predict",
+    "resize",
+    "segment",
+    "segment_all",
+    "stack_boxed_images",
+]

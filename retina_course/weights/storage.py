@@ -1,0 +1,171 @@
+"""Trained weights: a safetensors file with the tensors, and a JSON card that says what they are.
+
+No pickle is read or written: a stranger's weights file can hold wrong numbers, but no code.
+"""
+
+import hashlib
+import json
+from os import PathLike
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import Tensor, nn
+
+from retina_course.data.files import write_atomically
+from retina_course.models import create_model
+
+_SHIPPED = Path(__file__).parent
+INTENDED_USE = "Teaching and research. Not a medical device."
+
+
+def available() -> list[str]:
+    """Names of the weights that come with the package; `load` accepts them."""
+    return sorted(path.stem for path in _SHIPPED.glob("*.safetensors"))
+
+
+def save(path: str | PathLike, model: nn.Module, card: dict, *, half: bool = False) -> None:
+    """Write `NAME.safetensors` and its card `NAME.json`; each appears whole or not at all.
+
+    Parameters
+    ----------
+    path : a name that ends in `.safetensors`.
+    card : at least `model` and `options`, from which `create_model` builds this network. Usual
+        besides: `size`, `fov_diameter` (pixels), `threshold`, `training_data`, `metrics`,
+        `licence`. `intended_use` and the file's `sha256` are added.
+    half : store float16, half the size; `load` returns float32 all the same. Scores of a card
+        must then be those of the rounded weights.
+
+    Raises
+    ------
+    ValueError : another ending, an incomplete card, a card that does not describe `model`, or
+        weights too large for float16.
+    """
+    path = _checked_suffix(path)
+    tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
+    _compare(tensors, _build(card, path, device="meta"), path)
+    if half:
+        tensors = {n: t.half() if t.is_floating_point() else t for n, t in tensors.items()}
+        large = [name for name, t in tensors.items() if not t.isfinite().all()]
+        if large:
+            raise ValueError(f"{large[0]} is not finite in float16: save it with half=False.")
+        card = {**card, "stored_as": "float16"}
+    data = save_tensors(tensors)
+    card = {"intended_use": INTENDED_USE, **card, "sha256": hashlib.sha256(data).hexdigest()}
+    text = json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, data)
+    write_atomically(path.with_suffix(".json"), text.encode())
+
+
+def load(path_or_name: str | PathLike) -> tuple[nn.Module, dict]:
+    """The model, on the CPU in eval mode, and its card.
+
+    Parameters
+    ----------
+    path_or_name : a `.safetensors` file with its card beside it, or one of `available()`.
+
+    Raises
+    ------
+    FileNotFoundError : the file or its card is missing.
+    ValueError : unknown name; not a safetensors file; a damaged file; a card that is no JSON, or
+        does not describe these tensors.
+    """
+    path = _find(path_or_name)
+    card = _read_card(path.with_suffix(".json"))
+    data = path.read_bytes()
+    if "sha256" in card and hashlib.sha256(data).hexdigest() != card["sha256"]:
+        raise ValueError(
+            f"{path} is not the file that its card {path.with_suffix('.json').name} describes "
+            "(sha256 differs): it is damaged, or one of the two was replaced. Fetch both again."
+        )
+    try:
+        tensors = load_tensors(data)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is not a safetensors file, or damaged: {error}.") from error
+    # On the meta device first: it allocates nothing, whatever sizes the card claims.
+    _compare(tensors, _build(card, path, device="meta"), path)
+    broken = [name for name, t in tensors.items() if not t.isfinite().all()]
+    if broken:
+        raise ValueError(f"{path} holds values that are not finite, first in {broken[0]}.")
+    model = _build(card, path)
+    model.load_state_dict(tensors)
+    return model.eval(), card
+
+
+def _find(path_or_name: str | PathLike) -> Path:
+    if isinstance(path_or_name, str) and not Path(path_or_name).suffix:
+        if path_or_name not in available():
+            raise ValueError(
+                f"No weights named {path_or_name!r} in the package. Available: "
+                f"{', '.join(available()) or 'none'}. For a file, give its path with .safetensors."
+            )
+        return _SHIPPED / f"{path_or_name}.safetensors"
+    path = _checked_suffix(path_or_name)
+    if not path.is_file():
+        raise FileNotFoundError(f"No weights file {path}.")
+    return path
+
+
+def _checked_suffix(path: str | PathLike) -> Path:
+    path = Path(path)
+    if path.suffix in (".pth", ".pt", ".ckpt", ".bin"):
+        raise ValueError(
+            f"{path} is a pickle checkpoint, which can run code when it is opened; this function "
+            "takes .safetensors. To convert one that you trust: model.load_state_dict(torch.load("
+            "file, weights_only=True)), then weights.save('name.safetensors', model, card)."
+        )
+    if path.suffix != ".safetensors":
+        raise ValueError(f"Expected a file name that ends in .safetensors, got {path}.")
+    return path
+
+
+def _read_card(path: Path) -> dict:
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"The weights' card {path} is missing; it says which model the tensors belong to."
+        )
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"The card {path} is not valid JSON: {error}.") from error
+    if not isinstance(card, dict):
+        raise ValueError(f"The card {path} must be a JSON object, got {type(card).__name__}.")
+    for key, largest in (("threshold", 1), ("fov_diameter", 100_000)):
+        value = card.get(key, 1)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (number and 0 <= value <= largest):  # NaN fails both comparisons
+            raise ValueError(
+                f"The card {path} says {key} {value!r}; expected a number from 0 to {largest}."
+            )
+    return card
+
+
+def _build(card: dict, path: Path, device: str = "cpu") -> nn.Module:
+    missing = [key for key in ("model", "options") if key not in card]
+    if missing:
+        raise ValueError(f"The card of {path} lacks {' and '.join(missing)}.")
+    try:
+        with torch.device(device):
+            return create_model(card["model"], **card["options"])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"The card of {path} fits no model of the package: {error}") from None
+
+
+def _compare(tensors: dict[str, Tensor], model: nn.Module, path: Path) -> None:
+    expected = {name: tuple(t.shape) for name, t in model.state_dict().items()}
+    found = {name: tuple(t.shape) for name, t in tensors.items()}
+    names = [*expected, *(name for name in found if name not in expected)]
+    wrong = [
+        f"{name}: {found.get(name, 'missing')}, expected {expected.get(name, 'no such tensor')}"
+        for name in names
+        if expected.get(name) != found.get(name)
+    ]
+    if wrong:
+        more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise ValueError(
+            f"The tensors of {path} do not fit {type(model).__name__} with the card's options: "
+            f"{'; '.join(wrong[:3])}{more}."
+        )
