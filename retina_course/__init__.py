@@ -9,7 +9,7 @@ import lazy_loader
 
 from retina_course import _old_paths
 
-__version__ = "0.5.0"
+__version__ = "0.6.0"
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 _old_paths.install()

@@ -1,4 +1,4 @@
-"""`python -m retina_course` is `retina-course`."""
+"""`python -m retina_course` does what `retina-course` does."""
 
 import sys
 

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from retina_course import weights
-from retina_course.cli import commands, photo_commands
+from retina_course.cli import commands, inputs, photo_commands
 from retina_course.cli import parser as cli
 from retina_course.data import files
 from retina_course.data.images import read_image
@@ -218,7 +218,7 @@ def test_a_second_observer_has_a_column(weights_file, capsys, monkeypatch, data)
         def digest(self):
             return "none"
 
-    monkeypatch.setitem(commands.SETS, "stare", lambda split: Two([photo, photo]))
+    monkeypatch.setitem(inputs.SETS, "stare", lambda split: Two([photo, photo]))
     assert run("evaluate", "--data", "stare", "--weights", weights_file) == 0
     table = capsys.readouterr().out
     header, *rows = table.splitlines()[2:]
@@ -322,7 +322,7 @@ def test_as_a_module_it_prints_no_traceback(tmp_path):
         text=True,
     )
     assert done.returncode == 1 and done.stdout == ""
-    assert done.stderr == "retina-course: error: No weights file absent.safetensors.\n"
+    assert done.stderr == "retina-course: error: There is no weights file absent.safetensors.\n"
 
 
 def test_model_names_the_weights_in_the_package(photo, tmp_path, capsys):
@@ -401,7 +401,7 @@ def test_out_of_memory_is_a_message_and_other_photographs_go_on(
 
 
 def test_other_runtime_errors_keep_their_traceback(monkeypatch):
-    def broken(options):
+    def broken():
         raise RuntimeError("a defect of the program")
 
     monkeypatch.setattr(commands, "models", broken)

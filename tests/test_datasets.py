@@ -237,7 +237,7 @@ def test_without_a_folder_the_error_says_what_to_do(loader, tmp_path, monkeypatc
     monkeypatch.setenv("RETINA_COURSE_DATA", str(tmp_path))
     LAYOUTS[loader](tmp_path / loader.folder)
     assert len(loader()) == COUNTS[loader][0]
-    with pytest.raises(ValueError, match="'valid' is none of 'train', 'test', 'all'"):
+    with pytest.raises(ValueError, match="one of 'train', 'test', 'all', got 'valid'"):
         loader(split="valid")
 
 

@@ -168,7 +168,7 @@ def test_the_card_must_give_the_diameter(card):
         detect(BrightSquare(), photograph(), card)
 
 
-# --- data sets ----------------------------------------------------------------------------------
+# --- datasets ----------------------------------------------------------------------------------
 
 
 def boxed(name="a", label=3, **scene):

@@ -80,9 +80,9 @@ def test_masks_of_every_kind_of_whole_numbers():
 
 def test_the_smallest_counts_pixels_not_the_box():
     mask = drawn("100", "010", "001", "000", "110")
-    assert boxes_from_masks(mask, smallest=3)[0].tolist() == [[0, 0, 3, 3]]
-    assert len(boxes_from_masks(mask, smallest=2)[0]) == 2
-    assert len(boxes_from_masks(mask, smallest=4)[0]) == 0
+    assert boxes_from_masks(mask, min_size=3)[0].tolist() == [[0, 0, 3, 3]]
+    assert len(boxes_from_masks(mask, min_size=2)[0]) == 2
+    assert len(boxes_from_masks(mask, min_size=4)[0]) == 0
 
 
 @settings(deadline=None, max_examples=40)
@@ -128,7 +128,7 @@ def target(boxes, labels):
     [
         ([[0.0, 0, 5, 5], [4.0, 4, 4, 9]], [1, 1], r"Box 1, \[4.0, 4.0, 4.0, 9.0\].*20x10"),
         ([[9.0, 2, 3, 9]], [1], "Box 0.*x1 < x2"),
-        ([[20.0, 0, 25, 5]], [1], "no area inside the picture of 20x10"),
+        ([[20.0, 0, 25, 5]], [1], "no area inside the image of 20x10"),
         ([[0.0, 10, 5, 15]], [1], "no area inside"),
         ([[-5.0, 2, 0, 9]], [1], "no area inside"),
         ([[0.0, float("nan"), 5, 5]], [1], "Box 0"),
@@ -416,7 +416,7 @@ def test_an_idrid_folder_that_is_not_there_or_not_complete_is_named(tmp_path, mo
     with pytest.raises(DatasetError, match="no photographs in .*absent"):
         IDRiDBoxes(tmp_path / "absent")
     root = make_idrid(tmp_path / "IDRiD_boxes")
-    with pytest.raises(ValueError, match="'validation' is none of 'train', 'test', 'all'"):
+    with pytest.raises(ValueError, match="one of 'train', 'test', 'all', got 'validation'"):
         IDRiDBoxes(root, "validation")
     (root / "0003.txt").unlink()
     with pytest.raises(DatasetError, match=r"(?s)1 file\(s\) missing.*0003.txt.*NNNN.jpg"):
@@ -431,13 +431,13 @@ def test_an_idrid_folder_that_is_not_there_or_not_complete_is_named(tmp_path, mo
 @pytest.mark.parametrize(
     "line, message",
     [
-        ("0 0.5 0.5 0.1", "line 2: '0 0.5 0.5 0.1' is no box"),
-        ("0 0.5 0.5 0.1 0.1 0.9", "line 2: .* is no box"),
-        ("disc 0.5 0.5 0.1 0.1", "line 2: .* is no box"),
-        ("0 0.5 0,5 0.1 0.1", "line 2: .* is no box"),
+        ("0 0.5 0.5 0.1", "line 2: '0 0.5 0.5 0.1' is not a box"),
+        ("0 0.5 0.5 0.1 0.1 0.9", "line 2: .* is not a box"),
+        ("disc 0.5 0.5 0.1 0.1", "line 2: .* is not a box"),
+        ("0 0.5 0,5 0.1 0.1", "line 2: .* is not a box"),
         ("0 nan 0.5 0.1 0.1", "Box 1"),
         ("0 0.5 0.5 0 0.1", "Box 1, .* has no area"),
-        ("0 1.5 0.5 0.1 0.1", "Box 1, .* has no area inside the picture of 40x20"),
+        ("0 1.5 0.5 0.1 0.1", "Box 1, .* has no area inside the image of 40x20"),
         ("3 0.5 0.5 0.1 0.1", r"from 1 to 3, got \[1, 4\]"),
         ("-1 0.5 0.5 0.1 0.1", r"from 1 to 3, got \[1, 0\]"),
     ],

@@ -197,5 +197,5 @@ def test_provenance_without_a_history_says_so(monkeypatch, tmp_path):
 
 def test_without_rows_the_message_says_what_writes_them(tmp_path, monkeypatch):
     monkeypatch.setattr(stored, "_FOLDER", tmp_path / "none")
-    with pytest.raises(ValueError, match="benchmarks/leaderboard.py run"):
+    with pytest.raises(ValueError, match="benchmarks.scores.leaderboard run"):
         board.read()

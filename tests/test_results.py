@@ -31,7 +31,7 @@ def test_unknown_results_are_answered_with_the_known_ones():
 
 def test_results_by_device(tmp_path, monkeypatch):
     monkeypatch.setattr(stored, "_FOLDER", tmp_path)
-    with pytest.raises(ValueError, match="benchmarks/speed.py writes it"):
+    with pytest.raises(ValueError, match="speed.py in benchmarks/ writes it"):
         results.by_device("speed")
     (tmp_path / "speed").mkdir()
     for device in ("B", "A"):

@@ -3,13 +3,11 @@
 import re
 import shutil
 from importlib.metadata import distribution
-from itertools import pairwise
 from pathlib import Path
 
 # The component that pages load, assistive MathML for screen readers, and the TeX packages that
 # MathJax fetches when a formula needs them: 2 MB of the wheel's 24.
 MATHJAX_FILES = ["tex-svg.js", "a11y/assistive-mml.js", "input/tex/extensions/*.js"]
-FIELDS = {"Parameters": "param", "Attributes": "ivar", "Raises": "raises", "Returns": "returns"}
 EMPTY_HEADER = re.compile(
     r"<thead>\s*<tr[^>]*>(?:\s*<th[^>]*>(?:<p></p>)?</th>)+\s*</tr>\s*</thead>"
 )
@@ -29,33 +27,6 @@ def copy_mathjax(app, error):
             shutil.copyfile(file, copy)
 
 
-def sections_to_fields(app, what, name, obj, options, lines):
-    """Turn the sections of the package's docstrings into Sphinx's fields.
-
-    An entry is `name : description`, further lines indented: numpy's style without the types,
-    which stand in the signature. (sphinx.ext.napoleon would read the description as a type.)
-    """
-    result = []
-    field = None
-    for line, following in pairwise([*lines, ""]):
-        if line in FIELDS and re.fullmatch("-{3,}", following):
-            field, first = FIELDS[line], True
-            result.append("")
-        elif field is None:
-            result.append(line)
-        elif re.fullmatch("-{3,}", line):
-            continue
-        elif field == "returns":
-            result.append(f":returns: {line}" if first else f"    {line}")
-            first = False
-        elif entry := re.fullmatch(r"(\S.*?) : (.+)", line):
-            names = entry[1].replace("*", r"\*").split(", ")
-            result += [f":{field} {each}: {entry[2]}" for each in names]
-        else:
-            result.append(line)
-    lines[:] = result
-
-
 def mend_for_screen_readers(app, pagename, templatename, context, doctree):
     """Take out of a page's body what breaks the rules of accessibility."""
     body = context.get("body", "")
@@ -66,7 +37,6 @@ def mend_for_screen_readers(app, pagename, templatename, context, doctree):
 
 
 def setup(app):
-    app.connect("autodoc-process-docstring", sections_to_fields)
     app.connect("html-page-context", mend_for_screen_readers)
     app.connect("build-finished", copy_mathjax)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

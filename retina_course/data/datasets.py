@@ -1,19 +1,17 @@
 """Fundus photographs with a ground truth of vessels: CHASE_DB1, HRF, STARE, DRIVE, a folder.
 
-Each class says where the files of one data set lie, and which belong to which split.
+Each class contains the file names of one dataset and its splits.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from retina_course.data.download import download_chase_db1
+from retina_course.data.image_folder import ImageFolder
 from retina_course.data.photographs import (
     Photograph,
-    Photographs,
     PublishedPhotographs,
     Record,
-    incomplete,
     split_by_patient,
 )
 from retina_course.data.reading import DatasetError, field_of_view
@@ -31,20 +29,40 @@ __all__ = [
     "split_by_patient",
 ]
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".bmp")
-
 
 class ChaseDB1(PublishedPhotographs):
-    """CHASE_DB1: both eyes of 14 children, 28 photographs of 999x960, two observers.
+    """CHASE_DB1: 28 photographs of 999x960 pixels, both eyes of 14 children, two observers.
 
-    The first 8 photographs (children 01-04) are "train", the last 20 "test"; the data set has no
-    official split, and this one is the most used. No FOV masks come with it: computed. Fraz et
-    al. 2012, doi:10.1109/TBME.2012.2205687; CC BY 4.0.
+    The dataset has no official split. The most used one is taken: the first 8 photographs
+    (children 01-04) are "train", the last 20 "test". It has no masks of the field of view; they
+    are computed by `field_of_view`.
+
+    Fraz et al. 2012, doi:10.1109/TBME.2012.2205687; CC BY 4.0; see `download_chase_db1`.
+
+    Parameters
+    ----------
+    root : str or PathLike, optional
+        The dataset's folder; the default is `CHASE_DB1` in `$RETINA_COURSE_DATA`.
+    split : {"train", "test", "all"}, default "train"
+        The split to list.
+
+    Raises
+    ------
+    DatasetError
+        If the folder or some files are missing; indexing raises it for damaged files.
+    ValueError
+        If `split` has another value.
+
+    Examples
+    --------
+    >>> from retina_course import ChaseDB1
+    >>> for photograph in ChaseDB1(split="train"):  # doctest: +SKIP
+    ...     print(photograph.name, photograph.patient, photograph.image.shape)
     """
 
     folder = "CHASE_DB1"
     source = (
-        "retina_course.data.datasets.download_chase_db1(folder) fetches the data set "
+        "retina_course.data.datasets.download_chase_db1(folder) fetches the dataset "
         "(28 photographs, CC BY 4.0)."
     )
 
@@ -63,14 +81,35 @@ class ChaseDB1(PublishedPhotographs):
 
 
 class HRF(PublishedPhotographs):
-    """HRF: 45 photographs of 3504x2336: diabetic retinopathy (dr), glaucoma (g), healthy (h).
+    """HRF: 45 photographs of 3504x2336 pixels of diabetic retinopathy, glaucoma and healthy eyes.
 
-    Numbers 01-05 of each are "train" (15), the others "test" (30). FOV masks come with it.
+    The numbers 01-05 of each group (dr, g, h) are "train" (15 photographs), the others "test"
+    (30). The dataset has masks of the field of view.
+
     Budai et al. 2013, doi:10.1155/2013/154860.
+
+    Parameters
+    ----------
+    root : str or PathLike, optional
+        The dataset's folder; the default is `HRF` in `$RETINA_COURSE_DATA`.
+    split : {"train", "test", "all"}, default "train"
+        The split to list.
+
+    Raises
+    ------
+    DatasetError
+        If the folder or some files are missing; indexing raises it for damaged files.
+    ValueError
+        If `split` has another value.
+
+    Examples
+    --------
+    >>> from retina_course import HRF
+    >>> photographs = HRF(split="test")  # doctest: +SKIP
     """
 
     folder = "HRF"
-    source = "Bring the folder as published: images/, manual1/ and mask/, 45 files each."
+    source = "Provide the folder as published: images/, manual1/ and mask/, 45 files each."
 
     def _layout(self) -> Iterator[Record]:
         for number in range(1, 16):
@@ -87,15 +126,37 @@ class HRF(PublishedPhotographs):
 
 
 class STARE(PublishedPhotographs):
-    """STARE: 20 photographs of 700x605; ground truth by observer AH, second observer VK.
+    """STARE: 20 photographs of 700x605 pixels, two observers (AH and VK).
 
-    The first 10 are "train", the last 10 "test" (there is no official split). No FOV masks come
-    with it: computed. Hoover et al. 2000, doi:10.1109/42.845178.
+    The ground truth is by AH, the second observer is VK. The dataset has no official split: the
+    first 10 photographs are "train", the last 10 "test". It has no masks of the field of view;
+    they are computed by `field_of_view`.
+
+    Hoover et al. 2000, doi:10.1109/42.845178.
+
+    Parameters
+    ----------
+    root : str or PathLike, optional
+        The dataset's folder; the default is `STARE` in `$RETINA_COURSE_DATA`.
+    split : {"train", "test", "all"}, default "train"
+        The split to list.
+
+    Raises
+    ------
+    DatasetError
+        If the folder or some files are missing; indexing raises it for damaged files.
+    ValueError
+        If `split` has another value.
+
+    Examples
+    --------
+    >>> from retina_course import STARE
+    >>> photographs = STARE(split="test")  # doctest: +SKIP
     """
 
     folder = "STARE"
     source = (
-        "Bring the folder as published: stare-images/, labels-ah/ and labels-vk/, 20 files each "
+        "Provide the folder as published: stare-images/, labels-ah/ and labels-vk/, 20 files each "
         "(.ppm or .ppm.gz)."
     )
     numbers = (
@@ -117,15 +178,37 @@ class STARE(PublishedPhotographs):
 
 
 class DRIVE(PublishedPhotographs):
-    """DRIVE: 40 photographs of 565x584, official halves: "train" 21-40, "test" 01-20.
+    """DRIVE: 40 photographs of 565x584 pixels, in the official halves.
 
-    Each half can be opened without the other. FOV masks come with it; the second observer
-    (test half only) is read where `test/2nd_manual` is there. Staal et al. 2004,
-    doi:10.1109/TMI.2004.825627. Its owner forbids copies by others: get it from the owner.
+    The photographs 21-40 are "train", 01-20 "test"; each half can be opened without the other.
+    The dataset has masks of the field of view. A second observer is read from
+    `test/2nd_manual`, if that folder exists. The owner forbids copies by others, so get the dataset
+     from the owner.
+
+    Staal et al. 2004, doi:10.1109/TMI.2004.825627.
+
+    Parameters
+    ----------
+    root : str or PathLike, optional
+        The dataset's folder; the default is `DRIVE` in `$RETINA_COURSE_DATA`.
+    split : {"train", "test", "all"}, default "train"
+        The split to list.
+
+    Raises
+    ------
+    DatasetError
+        If the folder or some files are missing; indexing raises it for damaged files.
+    ValueError
+        If `split` has another value.
+
+    Examples
+    --------
+    >>> from retina_course import DRIVE
+    >>> photographs = DRIVE(split="test")  # doctest: +SKIP
     """
 
     folder = "DRIVE"
-    source = "Bring the folder as published by its owner, with training/ and test/."
+    source = "Provide the folder as published by its owner, with training/ and test/."
 
     def _layout(self) -> Iterator[Record]:
         halves = {"train": ("training", range(21, 41)), "test": ("test", range(1, 21))}
@@ -153,57 +236,3 @@ class DRIVE(PublishedPhotographs):
                 "into test/1st_manual, or work with split='train'."
             )
         return self.source
-
-
-class ImageFolder(Photographs):
-    """A folder of one's own: `images/`, `masks/` and, optionally, `fov/`.
-
-    The mask of `images/eye1.jpg` is a file `masks/eye1.*` or `masks/eye1_mask.*`, likewise in
-    `fov/`; without `fov/` it is computed. `name` and `patient` are the file's stem. For a split,
-    make two folders.
-
-    Raises
-    ------
-    DatasetError : no images, or images without mask; later, when a damaged file is read.
-    """
-
-    def __init__(self, root: str | os.PathLike):
-        self.root = Path(root)
-        images, masks, fovs = (_by_stem(self.root / kind) for kind in ("images", "masks", "fov"))
-        if not images:
-            raise DatasetError(
-                f"There are no images in {self.root / 'images'}. Expected {self.root} with images/ "
-                "and masks/ (and, optionally, fov/)."
-            )
-        has_fov = (self.root / "fov").is_dir()
-        wanted = {"masks": masks} | ({"fov": fovs} if has_fov else {})
-        problems = [
-            f"{kind}/{stem}.* or {kind}/{stem}_mask.*, for {image.name}"
-            for stem, image in images.items()
-            for kind, files in wanted.items()
-            if _partner(files, stem) is None
-        ]
-        if problems:
-            raise incomplete(str(self.root), problems, "Images and masks are matched by name.")
-        self.records = [
-            Record(stem, stem, "all", image, _partner(masks, stem), None, _partner(fovs, stem))
-            for stem, image in images.items()
-        ]
-
-
-def _by_stem(folder: Path) -> dict[str, Path]:
-    """The image files of a folder by their names without ending, sorted."""
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        name = path.name.removesuffix(".gz")
-        stem, ending = os.path.splitext(name)
-        if ending.lower() not in ENDINGS or name.startswith("."):
-            continue
-        if stem in found:
-            raise DatasetError(f"{found[stem]} and {path} have the same name. Keep one of them.")
-        found[stem] = path
-    return found
-
-
-def _partner(files: dict[str, Path], stem: str) -> Path | None:
-    return files.get(stem) or files.get(f"{stem}_mask")

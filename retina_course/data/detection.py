@@ -1,8 +1,8 @@
 """Targets of detectors: boxes from masks, checks, mirror images, augmented batches.
 
-A target is a dict of `boxes` float32 `(K, 4)` (x1, y1, x2, y2 in pixels, x2 and y2 exclusive),
-`labels` int64 `(K,)`, from 1, and, where outlines are known, `segmentation` int64 `(H, W)`,
-0 the background.
+A target is a dict of `boxes`, float32 `(K, 4)`, x1, y1, x2, y2 in pixels, x2 and y2 exclusive;
+`labels`, int64 `(K,)`, from 1; and, where outlines are known, `segmentation`, int64 `(H, W)`, where
+0 is the background.
 """
 
 from dataclasses import dataclass
@@ -16,44 +16,62 @@ from torch import Tensor
 from retina_course.data.augment import colour_jitter
 from retina_course.models.detection.boxes import area, clip
 
-# The labels 1, 2, 3 of synthetic eyes and of IDRiD, in the order of IDRiD's files.
+# The labels 1, 2, 3 of synthetic images and of IDRiD, in the order of IDRiD's files.
 LESION_CLASSES = ("optic disc", "hard exudates", "haemorrhages")
 
 Target = dict[str, Tensor]
 
 
-def boxes_from_masks(classes: Tensor | np.ndarray, smallest: int = 1) -> tuple[Tensor, Tensor]:
-    """The box of every object in a class map: pixels of one class that touch are one object.
+def boxes_from_masks(classes: Tensor | np.ndarray, min_size: int = 1) -> tuple[Tensor, Tensor]:
+    """Find the bounding box of every connected object in a class map.
 
-    Pixels that touch at a corner only count as touching. Two lesions that touch become one box,
-    and one that another class cuts in two becomes two: a map does not know objects.
+    Pixels of one class that touch, also at a corner, form one object. A class map does not
+    contain objects: two lesions that touch get one box, and a lesion that another class divides
+    gets two.
 
     Parameters
     ----------
-    classes : whole numbers `(H, W)`, 0 the background.
-    smallest : objects of fewer pixels are left out.
+    classes : Tensor or ndarray of int
+        Class map `(H, W)`, 0 is the background.
+    min_size : int, default 1
+        Objects with fewer pixels are left out.
 
     Returns
     -------
-    boxes float32 `(K, 4)`, labels int64 `(K,)`; by class, then from top to bottom.
+    boxes : Tensor
+        `(K, 4)` float32, x1, y1, x2, y2 in pixels, x2 and y2 exclusive; sorted by class, then
+        from top to bottom.
+    labels : Tensor
+        `(K,)` int64, the class of each box.
 
     Raises
     ------
-    ValueError, TypeError : not `(H, W)`, negative, or not whole numbers.
+    ValueError
+        If `classes` does not have the shape `(H, W)`, or has negative values.
+    TypeError
+        If `classes` does not contain integers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> classes = np.array([[1, 1, 0, 0], [0, 1, 0, 2]])
+    >>> boxes, labels = boxes_from_masks(classes)
+    >>> boxes.tolist(), labels.tolist()
+    ([[0.0, 0.0, 2.0, 2.0], [3.0, 1.0, 4.0, 2.0]], [1, 2])
     """
     classes = np.asarray(classes)
     if classes.ndim != 2:
-        raise ValueError(f"Expected a class map (H, W), got shape {classes.shape}.")
+        raise ValueError(f"Expected a class map of shape (H, W), got shape {classes.shape}.")
     if classes.dtype.kind not in "bui":
-        raise TypeError(f"Expected a class map of whole numbers, got {classes.dtype}.")
+        raise TypeError(f"Expected a class map of integers, got {classes.dtype}.")
     if classes.size and classes.min() < 0:
-        raise ValueError(f"Classes start at 0, the background; got {classes.min()}.")
+        raise ValueError(f"Expected classes from 0, the background, got {classes.min()}.")
     boxes, labels = [], []
     for label in np.unique(classes[classes > 0]).tolist():
         pieces, _ = ndimage.label(classes == label, structure=np.ones((3, 3)))
         sizes = np.bincount(pieces.ravel())[1:]
         for (y, x), pixels in zip(ndimage.find_objects(pieces), sizes, strict=True):
-            if pixels >= smallest:
+            if pixels >= min_size:
                 boxes.append((x.start, y.start, x.stop, y.stop))
                 labels.append(label)
     return (
@@ -63,15 +81,37 @@ def boxes_from_masks(classes: Tensor | np.ndarray, smallest: int = 1) -> tuple[T
 
 
 def check_target(target: Target, size: tuple[int, int], num_classes: int) -> None:
-    """Raise `ValueError` unless a target can be learned; here values are checked, once.
+    """Check that a detector can learn from a target.
 
-    Boxes must be finite, have an area inside the picture of `size` (height, width), and may reach
-    beyond it; labels are 1..num_classes, and a segmentation 0..num_classes.
+    Boxes must be finite and have an area inside the image; they may reach beyond it. Labels are
+    1 to `num_classes`, and the classes of a segmentation 0 to `num_classes`.
+
+    Parameters
+    ----------
+    target : dict of Tensor
+        With `boxes`, `labels` and, optionally, `segmentation`.
+    size : tuple of int
+        Height and width of the image in pixels.
+    num_classes : int
+        Number of classes without the background.
+
+    Raises
+    ------
+    ValueError
+        If the target does not meet one of these conditions; the message names the first.
+
+    Examples
+    --------
+    >>> import torch
+    >>> target = {"boxes": torch.tensor([[8.0, 4, 8, 9]]), "labels": torch.tensor([1])}
+    >>> check_target(target, size=(32, 32), num_classes=3)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: Box 0, [8.0, 4.0, 8.0, 9.0], has no area inside the image of 32x32 pixels. ...
     """
     boxes, labels = target["boxes"], target["labels"]
     if boxes.dim() != 2 or boxes.shape[1] != 4 or labels.shape != boxes.shape[:1]:
         raise ValueError(
-            "Expected boxes (K, 4) and labels (K,), got "
+            "Expected boxes of shape (K, 4) and labels of shape (K,), got "
             f"{tuple(boxes.shape)} and {tuple(labels.shape)}."
         )
     height, width = size
@@ -79,7 +119,7 @@ def check_target(target: Target, size: tuple[int, int], num_classes: int) -> Non
     if bad.any():
         i = int(bad.nonzero()[0])
         raise ValueError(
-            f"Box {i}, {boxes[i].tolist()}, has no area inside the picture of {width}x{height} "
+            f"Box {i}, {boxes[i].tolist()}, has no area inside the image of {width}x{height} "
             "pixels. Expected x1 < x2 and y1 < y2, in pixels."
         )
     if ((labels < 1) | (labels > num_classes)).any():
@@ -94,19 +134,42 @@ def check_target(target: Target, size: tuple[int, int], num_classes: int) -> Non
 
 @dataclass
 class RandomAffine:
-    """Draws augmented batches of whole images: `views(generator) -> (images, targets)` for `fit`.
+    """Augmented batches of whole images with their boxes.
 
-    Each image is mirrored at random, then magnified and moved as far as `scale` allows, and
-    recoloured. There are no turns: a turned box is no box. Objects that keep less than half of
-    their box's area in view lose their box; what is seen of them stays in `segmentation`.
+    An instance is called with a `torch.Generator` and returns `(images, targets)`, the form that
+    `retina_course.fit` expects. Each image is mirrored, scaled, shifted and recoloured at random.
+    It is not rotated, because the sides of a rotated box are no longer parallel to the axes. An
+    object that keeps less than half of its box's area in view loses its box; its visible pixels
+    stay in `segmentation`.
 
     Parameters
     ----------
-    images : `(M, C, H, W)` float32 in [0, 1], any device.
-    targets : M dicts, on the same device.
-    batch_size : images a batch, chosen at random.
-    scale : smallest and largest magnification; `(1, 1)` leaves the pixels as they are.
-    jitter : strength of the change of colours, RGB only; 0 for none.
+    images : Tensor
+        `(M, C, H, W)`, float32 in [0, 1], on any device.
+    targets : list of dict
+        One target per image, on the same device.
+    batch_size : int, default 4
+        Number of images per batch, chosen at random.
+    scale : tuple of float, default (0.8, 1.25)
+        Smallest and largest magnification; `(1, 1)` leaves the pixels as they are.
+    jitter : float, default 0.2
+        Strength of the colour changes, see `colour_jitter`; RGB only. 0 changes nothing.
+
+    Raises
+    ------
+    ValueError
+        If there is not one target per image.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from retina_course import RandomAffine
+    >>> images = torch.zeros(2, 3, 32, 32)
+    >>> target = {"boxes": torch.tensor([[8.0, 4, 16, 10]]), "labels": torch.tensor([1])}
+    >>> batches = RandomAffine(images, [target, target], batch_size=3, scale=(1, 1))
+    >>> x, targets = batches(torch.Generator().manual_seed(0))
+    >>> x.shape, len(targets)
+    (torch.Size([3, 3, 32, 32]), 3)
     """
 
     images: Tensor
@@ -115,10 +178,10 @@ class RandomAffine:
     scale: tuple[float, float] = (0.8, 1.25)
     jitter: float = 0.2
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if len(self.images) != len(self.targets):
             raise ValueError(
-                f"Expected one target an image, got {len(self.targets)} for {len(self.images)}."
+                f"Expected one target per image, got {len(self.targets)} for {len(self.images)}."
             )
 
     def __call__(self, generator: torch.Generator) -> tuple[Tensor, list[Target]]:
@@ -130,19 +193,21 @@ class RandomAffine:
             pairs.append(flip(self.images[i], self.targets[i], axes))
         images, targets = torch.stack([image for image, _ in pairs]), [t for _, t in pairs]
         if self.scale != (1, 1):
-            images, targets = self._moved(images, targets, generator)
+            images, targets = self._scale_and_shift(images, targets, generator)
         if self.jitter:
             images = colour_jitter(images, generator, self.jitter)
         return images, targets
 
-    def _moved(self, images, targets, generator) -> tuple[Tensor, list[Target]]:
-        """Each image magnified about a point, so that its view stays in, or around, the image."""
+    def _scale_and_shift(
+        self, images: Tensor, targets: list[Target], generator: torch.Generator
+    ) -> tuple[Tensor, list[Target]]:
+        """Scale each image about a random point; the view stays inside, or around, the image."""
         n, _, height, width = images.shape
         low, high = self.scale
         scale = torch.rand(n, generator=generator) * (high - low) + low
-        # In units of the image's sides; a smaller picture may lie anywhere in the view.
-        play = (1 - 1 / scale).abs() / 2
-        shift = (2 * torch.rand(n, 2, generator=generator) - 1) * play[:, None]
+        # In units of the image's sides; a reduced image may lie anywhere in the view.
+        largest_shift = (1 - 1 / scale).abs() / 2
+        shift = (2 * torch.rand(n, 2, generator=generator) - 1) * largest_shift[:, None]
         theta = torch.zeros(n, 2, 3)
         theta[:, 0, 0] = theta[:, 1, 1] = 1 / scale
         theta[:, :, 2] = 2 * shift
@@ -167,15 +232,60 @@ class RandomAffine:
 
 
 def flip(image: Tensor, target: Target, axes: list[int]) -> tuple[Tensor, Target]:
-    """An image `(C, H, W)` and its target, mirrored: -1 left to right, -2 upside down."""
-    flipped = dict(target, boxes=flip_boxes(target["boxes"], image.shape[-2:], axes))
+    """Mirror an image together with its target.
+
+    Parameters
+    ----------
+    image : Tensor
+        `(C, H, W)`.
+    target : dict of Tensor
+        Its target; `segmentation` is mirrored where there is one.
+    axes : list of int
+        -1 mirrors left to right, -2 upside down.
+
+    Returns
+    -------
+    tuple of Tensor and dict
+        The mirrored image and the mirrored target.
+
+    Examples
+    --------
+    >>> import torch
+    >>> target = {"boxes": torch.tensor([[0.0, 0, 2, 1]]), "labels": torch.tensor([1])}
+    >>> image, mirrored = flip(torch.zeros(3, 4, 8), target, axes=[-1])
+    >>> mirrored["boxes"]
+    tensor([[6., 0., 8., 1.]])
+    """
+    height, width = image.shape[-2:]
+    flipped = dict(target, boxes=flip_boxes(target["boxes"], (height, width), axes))
     if "segmentation" in target:
         flipped["segmentation"] = target["segmentation"].flip(axes)
     return image.flip(axes), flipped
 
 
 def flip_boxes(boxes: Tensor, size: tuple[int, int], axes: list[int]) -> Tensor:
-    """Boxes of a picture of `size` (height, width) as they lie in its mirror image."""
+    """Mirror boxes together with their image.
+
+    Parameters
+    ----------
+    boxes : Tensor
+        `(K, 4)`, x1, y1, x2, y2 in pixels.
+    size : tuple of int
+        Height and width of the image in pixels.
+    axes : list of int
+        -1 mirrors left to right, -2 upside down.
+
+    Returns
+    -------
+    Tensor
+        `(K, 4)`, the boxes in the mirror image.
+
+    Examples
+    --------
+    >>> import torch
+    >>> flip_boxes(torch.tensor([[0.0, 0, 2, 1]]), size=(4, 8), axes=[-2])
+    tensor([[0., 3., 2., 4.]])
+    """
     x1, y1, x2, y2 = boxes.unbind(-1)
     if -1 in axes:
         x1, x2 = size[1] - x2, size[1] - x1

@@ -1,4 +1,4 @@
-"""CHASE_DB1 from its publisher: fetched only when asked for, checked file by file, all or nothing.
+"""CHASE_DB1 from its publisher: fetched on request only, checked file by file, all or nothing.
 
 CHASE_DB1 is by Fraz et al. 2012 (doi:10.1109/TBME.2012.2205687), Kingston University; CC BY 4.0.
 """
@@ -26,32 +26,40 @@ BY_HAND = (
 )
 
 
-def download_chase_db1(root: str | os.PathLike, *, url: str | None = None) -> Path:
-    """Fetch CHASE_DB1 into the folder `root`, which then suits `ChaseDB1(root)`.
+def download_chase_db1(root: str | os.PathLike[str], *, url: str | None = None) -> Path:
+    """Download CHASE_DB1 into the folder `root`, for `ChaseDB1(root)`.
 
-    All 84 files are checked before the folder appears; whatever goes wrong before leaves nothing
-    behind. A folder that is complete is left as it is, without a download.
+    The folder appears only after all 84 files were checked; a failure before that leaves nothing
+    behind. A complete folder is left as it is, without a download.
 
     Parameters
     ----------
-    root : the data set's own folder; new, empty, or complete.
-    url : another address of the archive.
+    root : str or PathLike
+        The dataset's own folder: new, empty, or complete.
+    url : str, optional
+        Another address of the archive.
 
     Returns
     -------
-    The folder.
+    Path
+        The folder, absolute.
 
     Raises
     ------
-    DatasetError : no address answers with the true archive, or `root` holds something else.
+    DatasetError
+        If no address answers with the published archive, or `root` holds something else.
+
+    Examples
+    --------
+    >>> download_chase_db1("CHASE_DB1")  # doctest: +SKIP
     """
     import pooch  # here, because it brings tqdm.auto, which warns in notebooks without ipywidgets
 
     root = Path(root).resolve()
-    if _is_done(root):
+    if _is_complete(root):
         return root
     failures = []
-    with _workplace(root) as work:
+    with _temporary_folder(root) as work:
         archive = Path(work, "archive.zip")
         for address in (url,) if url else URLS:
             try:
@@ -63,17 +71,56 @@ def download_chase_db1(root: str | os.PathLike, *, url: str | None = None) -> Pa
     raise DatasetError("CHASE_DB1 was not downloaded:\n" + "\n".join(failures) + f"\n{BY_HAND}")
 
 
-def unpack_chase_db1(archive: str | os.PathLike, root: str | os.PathLike) -> Path:
-    """The same as `download_chase_db1`, from an archive that is already on this computer."""
+def unpack_chase_db1(archive: str | os.PathLike[str], root: str | os.PathLike[str]) -> Path:
+    """Unpack CHASE_DB1 from an archive on this computer, with the checks of `download_chase_db1`.
+
+    Parameters
+    ----------
+    archive : str or PathLike
+        The publisher's zip file.
+    root : str or PathLike
+        The dataset's own folder: new, empty, or complete.
+
+    Returns
+    -------
+    Path
+        The folder, absolute.
+
+    Raises
+    ------
+    DatasetError
+        If the archive is not the published one, or `root` holds something else.
+
+    Examples
+    --------
+    >>> unpack_chase_db1("CHASEDB1.zip", "CHASE_DB1")  # doctest: +SKIP
+    """
     root = Path(root).resolve()
-    if not _is_done(root):
-        with _workplace(root) as work:
+    if not _is_complete(root):
+        with _temporary_folder(root) as work:
             _install(Path(archive), root, Path(work, "files"))
     return root
 
 
-def check_chase_db1(root: str | os.PathLike) -> list[str]:
-    """What is wrong with a CHASE_DB1 folder, one line a file; an empty list: all is well."""
+def check_chase_db1(root: str | os.PathLike[str]) -> list[str]:
+    """Compare a CHASE_DB1 folder with the published files.
+
+    Parameters
+    ----------
+    root : str or PathLike
+        The dataset's folder.
+
+    Returns
+    -------
+    list of str
+        One line per file that is missing or differs; empty if the folder is complete.
+
+    Examples
+    --------
+    >>> problems = check_chase_db1("a folder that does not exist")
+    >>> len(problems), problems[0]
+    (84, 'Image_01L.jpg is missing')
+    """
     problems = []
     for name, expected in _digests().items():
         path = Path(root, name)
@@ -90,41 +137,44 @@ def _sha256(path: Path) -> str:
 
 
 def _digests() -> dict[str, str]:
+    """The SHA-256 of each of the 84 files, by name."""
     text = resources.files("retina_course.data").joinpath("chase_db1.sha256").read_text("ascii")
     return {name: digest for digest, name in (line.split() for line in text.splitlines())}
 
 
-def _is_done(root: Path) -> bool:
+def _is_complete(root: Path) -> bool:
+    """True if the folder holds the dataset; False if it is new or empty; else an error."""
     if not root.exists() or (root.is_dir() and not any(root.iterdir())):
         return False
     problems = check_chase_db1(root)
     if problems:
         raise DatasetError(
-            f"{root} exists, but is not a complete CHASE_DB1: {_shortened(problems)}. "
+            f"{root} exists, but is not a complete CHASE_DB1: {_shorten(problems)}. "
             "Remove it, or give another folder."
         )
     return True
 
 
-def _workplace(root: Path) -> tempfile.TemporaryDirectory:
-    """A temporary folder on the same disk as `root`, so that a finished folder moves in one step.
+def _temporary_folder(root: Path) -> tempfile.TemporaryDirectory[str]:
+    """A temporary folder on the same disk as `root`, so that the result is moved in one step.
 
-    Folders that killed processes left behind are removed.
+    Folders that stopped processes left behind are removed.
     """
     parent = next(folder for folder in root.parents if folder.is_dir())
     prefix = f".{root.name}.partial-"
-    for left in parent.glob(f"{prefix}*"):
-        shutil.rmtree(left)
+    for leftover in parent.glob(f"{prefix}*"):
+        shutil.rmtree(leftover)
     return tempfile.TemporaryDirectory(prefix=prefix, dir=parent)
 
 
 def _install(archive: Path, root: Path, files: Path) -> Path:
+    """Unpack into the folder `files`, check, and move it to `root`."""
     shutil.rmtree(files, ignore_errors=True)  # what an earlier address sent
     files.mkdir()
     _extract(archive, files)
     problems = check_chase_db1(files)
     if problems:
-        raise DatasetError(f"{archive.name} is not CHASE_DB1 as published: {_shortened(problems)}.")
+        raise DatasetError(f"{archive.name} is not CHASE_DB1 as published: {_shorten(problems)}.")
     root.parent.mkdir(parents=True, exist_ok=True)
     if root.is_dir():
         root.rmdir()  # it is empty; a folder cannot be moved onto another on Windows
@@ -141,7 +191,7 @@ def _extract(archive: Path, folder: Path) -> None:
                 path = _safe_path(member)
                 if path.name in names and not member.is_dir():
                     (folder / path.name).write_bytes(opened.read(member))
-    # zipfile lets errors of the decompressors through, which share no class.
+    # zipfile lets errors of the decompressors through, which have no common class.
     except DatasetError:
         raise
     except Exception as problem:
@@ -151,6 +201,7 @@ def _extract(archive: Path, folder: Path) -> None:
 
 
 def _safe_path(member: zipfile.ZipInfo) -> PurePosixPath:
+    """The path of a member, which stays inside the folder."""
     path = PurePosixPath(member.filename.replace("\\", "/"))
     is_link = stat.S_ISLNK(member.external_attr >> 16)
     if path.is_absolute() or ".." in path.parts or ":" in member.filename or is_link:
@@ -161,6 +212,7 @@ def _safe_path(member: zipfile.ZipInfo) -> PurePosixPath:
     return path
 
 
-def _shortened(problems: list[str], count: int = 10) -> str:
+def _shorten(problems: list[str], count: int = 10) -> str:
+    """The first `count` problems, and the number of the others."""
     more = f", and {len(problems) - count} more" if len(problems) > count else ""
     return ", ".join(problems[:count]) + more

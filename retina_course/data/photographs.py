@@ -1,44 +1,76 @@
-"""What all loaders of photographs share: the records, the reading, the checks, the splits.
+"""The base of all datasets of photographs: records of files, reading, checks, splits.
 
-A loader lists its files when it is made, and reads a photograph when it is asked for it. Masks are
-checked here, once, so that losses and metrics need not: what leaves this file is `bool`. Nothing
-is downloaded here (see `download.py`).
+A dataset lists its files when it is opened, and reads a photograph when it is indexed. Masks are
+checked here, once, and returned as `bool`, so losses and metrics need not check them again.
+Nothing is downloaded here (see `download.py`).
 """
 
 import hashlib
 import os
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import Dataset, Subset
 
-from retina_course.data.reading import DatasetError, field_of_view, read_mask, read_rgb
+from retina_course.data.reading import (
+    DatasetError,
+    field_of_view,
+    missing_files_message,
+    read_mask,
+    read_rgb,
+)
 
 SPLITS = ("train", "test", "all")
-LISTED = 10  # an error names so many missing files, and counts the rest
 
 
 @dataclass(frozen=True, eq=False)
 class Photograph:
-    """One photograph and what was drawn on it.
+    """One photograph with its ground truth.
 
-    `image` is uint8 RGB `(H, W, 3)`; `ground_truth` (the vessels), `fov` (field of view) and
-    `second_observer` (None where there is none) are bool `(H, W)`. Splits go by `patient`.
+    Parameters
+    ----------
+    name : str
+        Name of the photograph in its dataset.
+    patient : str
+        The patient; a split keeps all photographs of a patient on one side.
+    image : ndarray of uint8
+        RGB, `(H, W, 3)`.
+    ground_truth : ndarray of bool
+        The vessels that the first observer labelled, `(H, W)`.
+    fov : ndarray of bool
+        The field of view, `(H, W)`.
+    second_observer : ndarray of bool, optional
+        The vessels that a second observer labelled, `(H, W)`; None where there is not one.
     """
 
     name: str
     patient: str
-    image: np.ndarray
-    ground_truth: np.ndarray
-    fov: np.ndarray
-    second_observer: np.ndarray | None = None
+    image: NDArray[np.uint8]
+    ground_truth: NDArray[np.bool_]
+    fov: NDArray[np.bool_]
+    second_observer: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
 class Record:
-    """The files of one photograph; a None is a file that the data set does not have."""
+    """The files of one photograph.
+
+    Parameters
+    ----------
+    name : str
+        Name of the photograph.
+    patient : str
+        The patient.
+    split : str
+        The split to which the photograph belongs: "train", "test", or "all" if there is no split.
+    image, ground_truth : Path
+        The photograph, and the vessels that the first observer labelled.
+    second_observer, fov : Path, optional
+        Mask of the second observer and of the field of view; None if the dataset has no such file.
+    """
 
     name: str
     patient: str
@@ -50,40 +82,73 @@ class Record:
 
     @property
     def files(self) -> list[Path]:
-        return [
-            f
-            for f in (self.image, self.ground_truth, self.second_observer, self.fov)
-            if f is not None
-        ]
+        """The files that there are, in the order of the fields."""
+        files = (self.image, self.ground_truth, self.second_observer, self.fov)
+        return [file for file in files if file is not None]
 
 
-def split_by_patient(dataset: "Photographs", held_out: Collection[str]) -> tuple[Subset, Subset]:
-    """The photographs of all other patients, and those of `held_out` (for validation).
+def split_by_patient(
+    dataset: "Photographs", held_out: Collection[str]
+) -> tuple[Subset[Photograph], Subset[Photograph]]:
+    """Split a dataset into training and validation photographs, by patient.
 
-    Both eyes of a patient are alike, so they stay on one side:
-    `train, validation = split_by_patient(ChaseDB1(), ["04"])`.
+    The two eyes of a patient look alike. All photographs of a patient therefore stay on one side.
+
+    Parameters
+    ----------
+    dataset : Photographs
+        A dataset of photographs, such as `ChaseDB1`.
+    held_out : collection of str
+        The patients of the validation set.
+
+    Returns
+    -------
+    training : Subset
+        The photographs of all other patients.
+    validation : Subset
+        The photographs of the patients in `held_out`.
 
     Raises
     ------
-    ValueError : a patient whom the data set does not have.
+    ValueError
+        If the dataset does not have one of these patients.
+
+    Examples
+    --------
+    >>> from retina_course import ChaseDB1
+    >>> training, validation = split_by_patient(ChaseDB1(), ["04"])  # doctest: +SKIP
     """
     unknown = sorted(set(held_out) - set(dataset.patients))
     if unknown:
         known = ", ".join(sorted(set(dataset.patients)))
-        raise ValueError(f"No patient {', '.join(unknown)} in this data set, which has {known}.")
+        raise ValueError(f"No patient {', '.join(unknown)} in this dataset, which has {known}.")
     indexed = list(enumerate(dataset.patients))
     rest = [i for i, patient in indexed if patient not in held_out]
     return Subset(dataset, rest), Subset(dataset, [i for i, p in indexed if p in held_out])
 
 
-class Photographs(Dataset):
-    """What all loaders share: `len`, indexing (reads one `Photograph`), `patients`, `digest`."""
+class Photographs(Dataset[Photograph]):
+    """Base class of the datasets: `len`, indexing and iteration read one `Photograph` each.
+
+    A subclass sets `root` and `records`. Indexing raises `DatasetError` if a file is damaged, or
+    a mask and its image differ in size.
+
+    Attributes
+    ----------
+    root : Path
+        The dataset's folder.
+    records : list of Record
+        The files of each photograph.
+    """
 
     root: Path
     records: list[Record]
 
     def __len__(self) -> int:
         return len(self.records)
+
+    def __iter__(self) -> Iterator[Photograph]:
+        return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> Photograph:
         record = self.records[index]
@@ -97,7 +162,7 @@ class Photographs(Dataset):
             if mask.shape != image.shape[:2]:
                 raise DatasetError(
                     f"{getattr(record, kind)} is {_size(mask)}, but its image {record.image} is "
-                    f"{_size(image)}. Bring both in the same size, as published."
+                    f"{_size(image)} (width x height). Provide both in the same size, as published."
                 )
         if record.fov is None:
             try:
@@ -108,11 +173,17 @@ class Photographs(Dataset):
 
     @property
     def patients(self) -> list[str]:
-        """The patient of each photograph, in order; reads no file."""
+        """The patient of each photograph, in order; no file is read."""
         return [record.patient for record in self.records]
 
     def digest(self) -> str:
-        """SHA-256 of the names (relative to the root) and bytes of all files of this split."""
+        """Compute the SHA-256 of the names and bytes of all files of this split.
+
+        Returns
+        -------
+        str
+            64 hexadecimal digits; names are relative to the root.
+        """
         of_files = {
             path.relative_to(self.root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
             for record in self.records
@@ -123,25 +194,34 @@ class Photographs(Dataset):
 
 
 class PublishedPhotographs(Photographs):
-    """A public data set in the layout of its owners; names match in any case, also with `.gz`.
+    """Base class of the public datasets, which are read in the layout of their owners.
+
+    File names match in any case, also with `.gz` at their end.
 
     Parameters
     ----------
-    root : the data set's folder; by default the folder `folder` in `$RETINA_COURSE_DATA`.
-    split : "train", "test" or "all".
+    root : str or PathLike, optional
+        The dataset's folder. The default is the folder that the class attribute `folder` names,
+        in the folder of the environment variable `RETINA_COURSE_DATA`.
+    split : {"train", "test", "all"}, default "train"
+        The split to list.
 
     Raises
     ------
-    DatasetError : no folder, or an incomplete one; later, when a damaged file is read.
-    ValueError : another split.
+    DatasetError
+        If the folder or some of its files are missing; indexing raises it for damaged files.
+    ValueError
+        If `split` has another value.
     """
 
     folder = ""
     source = ""
 
-    def __init__(self, root: str | os.PathLike | None = None, split: str = "train"):
+    def __init__(self, root: str | os.PathLike[str] | None = None, split: str = "train") -> None:
         if split not in SPLITS:
-            raise ValueError(f"Split {split!r} is none of {', '.join(map(repr, SPLITS))}.")
+            raise ValueError(
+                f"Expected split to be one of {', '.join(map(repr, SPLITS))}, got {split!r}."
+            )
         self.split = split
         self.root = self._find_root(root)
         records = self._resolve(list(self._layout()))
@@ -151,7 +231,8 @@ class PublishedPhotographs(Photographs):
         """The records with the published paths, relative to the root."""
         raise NotImplementedError
 
-    def _find_root(self, root: str | os.PathLike | None) -> Path:
+    def _find_root(self, root: str | os.PathLike[str] | None) -> Path:
+        """The dataset's folder, which exists."""
         if root is None and not os.environ.get("RETINA_COURSE_DATA"):
             raise DatasetError(
                 f"Where is {self.folder}? Give its folder (root=...), or set RETINA_COURSE_DATA to "
@@ -163,7 +244,7 @@ class PublishedPhotographs(Photographs):
         return found
 
     def _resolve(self, records: list[Record]) -> list[Record]:
-        """The same records with the paths of the files that lie there."""
+        """The same records with the paths of the files as they are on the disk."""
         parents = {path.parent for record in records for path in record.files}
         present = {
             (parent / file.name.lower()): file
@@ -171,40 +252,37 @@ class PublishedPhotographs(Photographs):
             if (self.root / parent).is_dir()
             for file in sorted((self.root / parent).iterdir())
         }
-        problems = []
+        problems: list[str] = []
 
-        def find(path: Path | None) -> Path | None:
-            if path is None:
-                return None
+        def find(path: Path) -> Path:
             lower = path.with_name(path.name.lower())
             found = present.get(lower) or present.get(lower.with_name(lower.name + ".gz"))
             if found is None:
                 problems.append(path.as_posix())
             elif found.stat().st_size == 0:
                 problems.append(f"{path.as_posix()} (an empty file)")
-            return found
+            return found or path
 
-        kinds = ("image", "ground_truth", "second_observer", "fov")
         resolved = [
-            Record(r.name, r.patient, r.split, *(find(getattr(r, kind)) for kind in kinds))
-            for r in records
+            replace(
+                record,
+                image=find(record.image),
+                ground_truth=find(record.ground_truth),
+                second_observer=record.second_observer and find(record.second_observer),
+                fov=record.fov and find(record.fov),
+            )
+            for record in records
         ]
         if problems:
-            raise incomplete(f"{self.folder} in {self.root}", problems, self._advice(problems))
+            where = f"{self.folder} in {self.root}"
+            raise DatasetError(missing_files_message(where, problems, self._advice(problems)))
         return resolved
 
     def _advice(self, problems: list[str]) -> str:
+        """What to do about these missing files: the end of the error message."""
         return self.source
 
 
 def _size(pixels: np.ndarray) -> str:
+    """Width x height as text."""
     return f"{pixels.shape[1]}x{pixels.shape[0]}"
-
-
-def incomplete(what: str, problems: list[str], advice: str) -> DatasetError:
-    """The one error for a folder that lacks files: names the first ones, says what to do."""
-    shown = "\n".join(f"  {problem}" for problem in problems[:LISTED])
-    more = f"\n  and {len(problems) - LISTED} more" if len(problems) > LISTED else ""
-    return DatasetError(
-        f"{what} is incomplete; {len(problems)} file(s) missing:\n{shown}{more}\n{advice}"
-    )

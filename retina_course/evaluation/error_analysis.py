@@ -3,7 +3,8 @@
 All masks are bool `(H, W)`, at a photograph's native size.
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from scipy import ndimage
 from skimage.morphology import skeletonize
 
 WIDTHS = {"below 4": (0, 4), "4 to 8": (4, 8), "8 and more": (8, np.inf)}  # pixels
-SHIFT = 2  # pixels: a vessel drawn beside its place counts as detected
+SHIFT = 2  # pixels: a vessel predicted beside its place counts as detected
 CROSSING = 5  # pixels around a point where three or more centrelines meet
 RIM = 10  # pixels from the edge of the field of view
 
@@ -21,18 +22,46 @@ Mask = NDArray[np.bool_]
 class Centreline(NamedTuple):
     """Each pixel of the centrelines of the vessels in the ground truth, in one order.
 
-    width : of the vessel there, in pixels: exact for odd widths of straight upright vessels, up to
-    about one less for even widths and for slanted and curved vessels.
-    crossing : whether vessels branch or cross within `CROSSING` pixels.
+    Parameters
+    ----------
+    skeleton : ndarray of bool
+        `(H, W)`, true on the L pixels of the centrelines.
+    width : ndarray of float
+        `(L,)`, of the vessel there, in pixels. It is exact for odd widths of straight upright
+        vessels, and up to about one less for even widths and for slanted and curved vessels.
+    crossing : ndarray of bool
+        `(L,)`, whether vessels branch or cross within `CROSSING` pixels.
     """
 
     skeleton: Mask
-    width: NDArray
+    width: NDArray[np.float64]
     crossing: Mask
 
 
 def centreline(vessels: Mask) -> Centreline:
-    """The centrelines of a vessel mask `(H, W)`, with the width from the distance to the edge."""
+    """The centrelines of a vessel mask, with the width from the distance to the edge.
+
+    Parameters
+    ----------
+    vessels : ndarray of bool
+        `(H, W)`.
+
+    Returns
+    -------
+    Centreline
+        Skeleton, width and crossings.
+
+    Examples
+    --------
+    A vessel five pixels wide:
+
+    >>> import numpy as np
+    >>> vessels = np.zeros((20, 40), dtype=bool)
+    >>> vessels[8:13] = True
+    >>> line = centreline(vessels)
+    >>> float(np.median(line.width)), bool(line.crossing.any())
+    (5.0, False)
+    """
     skeleton = skeletonize(vessels)
     width = 2 * ndimage.distance_transform_edt(vessels)[skeleton] - 1
     neighbours = ndimage.convolve(skeleton.astype(np.uint8), np.ones((3, 3)), mode="constant") - 1
@@ -42,22 +71,70 @@ def centreline(vessels: Mask) -> Centreline:
 
 
 def detected(prediction: Mask, line: Centreline) -> Mask:
-    """Which centreline pixels have a predicted one within `SHIFT` pixels (city blocks)."""
-    return ndimage.binary_dilation(prediction, iterations=SHIFT)[line.skeleton]
+    """Which centreline pixels have a predicted vessel pixel near them.
 
-
-def sensitivity_by_place(predictions: list[Mask], vessels: list[Mask]) -> dict:
-    """The fraction of centreline length that was detected, by width and at crossings.
-
-    Counting length instead of area, a missed thin vessel weighs as much as a wide one.
-    `centre of wide vessels` allows no shift: a bright central reflex that was taken for background
-    shows there.
+    Parameters
+    ----------
+    prediction : ndarray of bool
+        `(H, W)`.
+    line : Centreline
+        Of the ground truth, with L pixels.
 
     Returns
     -------
-    dict : for each place `pixels` and `sensitivity` (a fraction, or None without pixels).
+    ndarray of bool
+        `(L,)`, true where a predicted pixel lies within `SHIFT` pixels (city blocks).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> vessels = np.zeros((20, 40), dtype=bool)
+    >>> vessels[10] = True
+    >>> line = centreline(vessels)
+    >>> [bool(detected(np.roll(vessels, by, axis=0), line).all()) for by in (2, 3)]
+    [True, False]
     """
-    parts = {name: [] for name in WIDTHS}
+    return ndimage.binary_dilation(prediction, iterations=SHIFT)[line.skeleton]
+
+
+def sensitivity_by_place(
+    predictions: Sequence[Mask], vessels: Sequence[Mask]
+) -> dict[str, dict[str, Any]]:
+    """The fraction of centreline length that was detected, by width and at crossings.
+
+    Length is counted, not area, so a missed thin vessel weighs as much as a wide one.
+    `centre of wide vessels` allows no shift: a bright central reflex that was taken for background
+    shows there.
+
+    Parameters
+    ----------
+    predictions : sequence of ndarray of bool
+        Per image `(H, W)`.
+    vessels : sequence of ndarray of bool
+        Per image `(H, W)`, the ground truth.
+
+    Returns
+    -------
+    dict of str to dict
+        For each place `pixels` and `sensitivity` (a fraction, or None without pixels).
+
+    Raises
+    ------
+    ValueError
+        If there are not as many predictions as ground truths, or if there is none.
+
+    Examples
+    --------
+    A wide vessel was found, a thin one was missed:
+
+    >>> import numpy as np
+    >>> thin, wide = np.zeros((40, 60), dtype=bool), np.zeros((40, 60), dtype=bool)
+    >>> thin[5], wide[20:29] = True, True
+    >>> found = sensitivity_by_place([wide], [thin | wide])
+    >>> found["below 4"]["sensitivity"], found["8 and more"]["sensitivity"]
+    (0.0, 1.0)
+    """
+    parts: dict[str, list[Mask]] = {name: [] for name in WIDTHS}
     parts |= {"at crossings": [], "elsewhere": [], "centre of wide vessels": []}
     for prediction, vessel_mask in zip(predictions, vessels, strict=True):
         line = centreline(vessel_mask)
@@ -75,38 +152,80 @@ def sensitivity_by_place(predictions: list[Mask], vessels: list[Mask]) -> dict:
 
 
 def false_positives_by_place(
-    predictions: list[Mask], vessels: list[Mask], fovs: list[Mask]
+    predictions: Sequence[Mask], vessels: Sequence[Mask], fovs: Sequence[Mask]
 ) -> dict[str, float]:
-    """Where the false positives inside the fields of view lie, as shares of all of them.
+    """Where the false positives inside the fields of view lie, as fractions of all of them.
 
-    `beside a vessel`: within `SHIFT` pixels of one in the ground truth (segmented too wide,
-    or shifted);
-    `at the rim`: of the others, within `RIM` pixels of the field's edge; `elsewhere`: the rest.
+    Parameters
+    ----------
+    predictions : sequence of ndarray of bool
+        Per image `(H, W)`.
+    vessels : sequence of ndarray of bool
+        Per image `(H, W)`, the ground truth.
+    fovs : sequence of ndarray of bool
+        Per image `(H, W)`, the field of view.
+
+    Returns
+    -------
+    dict of str to float
+        `beside a vessel`: within `SHIFT` pixels of one in the ground truth (segmented too wide, or
+        shifted); `at the rim`: of the others, within `RIM` pixels of the edge of the field of
+        view; `elsewhere`: the rest. All are 0 where there is no false positive.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many predictions as ground truths and fields of view.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> vessels, fov = np.zeros((60, 60), dtype=bool), np.ones((60, 60), dtype=bool)
+    >>> vessels[30] = True
+    >>> prediction = vessels.copy()
+    >>> prediction[31, 10:13] = True  # beside the vessel
+    >>> prediction[2, 30] = True  # at the rim
+    >>> false_positives_by_place([prediction], [vessels], [fov])
+    {'beside a vessel': 0.75, 'at the rim': 0.25, 'elsewhere': 0.0}
     """
     counts = np.zeros(3)
     for prediction, vessel_mask, fov in zip(predictions, vessels, fovs, strict=True):
         wrong = prediction & ~vessel_mask & fov
         beside = ndimage.distance_transform_edt(~vessel_mask)[wrong] <= SHIFT
-        framed = np.pad(fov, 1)  # the picture's own border is an edge, too
+        framed = np.pad(fov, 1)  # the image's own border is an edge, too
         rim = ndimage.distance_transform_edt(framed)[1:-1, 1:-1][wrong] <= RIM
         counts += beside.sum(), (~beside & rim).sum(), (~beside & ~rim).sum()
     names = ("beside a vessel", "at the rim", "elsewhere")
     return dict(zip(names, (counts / max(1, counts.sum())).tolist(), strict=True))
 
 
-def calibration(probabilities: NDArray, target: Mask, bins: int = 10) -> dict:
+def calibration(probabilities: NDArray[Any], target: Mask, bins: int = 10) -> dict[str, Any]:
     """Do pixels of probability p show a vessel in a fraction p of the cases?
+
+    Source: arXiv 1706.04599, equation 3.
 
     Parameters
     ----------
-    probabilities, target : of pixels, one dimension.
-    bins : of equal width.
+    probabilities : ndarray of float
+        `(P,)` in [0, 1].
+    target : ndarray of bool
+        `(P,)`.
+    bins : int, default 10
+        Number of bins of equal width.
 
     Returns
     -------
-    dict : for each bin `count`, mean `probability` and `fraction` of vessels (None where empty);
+    dict
+        For each bin `count`, mean `probability` and `fraction` of vessels (None where empty);
         `expected_error`, the mean distance of probability and fraction over pixels, and `brier`,
-        the mean of (p - t)^2. Source: arXiv 1706.04599, equation 3.
+        the mean of (p - t)^2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> found = calibration(np.array([0.25, 0.25, 0.75]), np.array([False, True, True]), bins=2)
+    >>> found["probability"], found["fraction"]
+    ([0.25, 0.75], [0.5, 1.0])
     """
     p, t = np.asarray(probabilities, dtype=np.float64), np.asarray(target, dtype=np.float64)
     which = np.minimum((p * bins).astype(int), bins - 1)

@@ -1,13 +1,14 @@
-"""The benchmark's rows: one file a run, read together, compared in pairs.
+"""The benchmark's rows: one file per run, read together, compared in pairs.
 
-`benchmarks/leaderboard.py` writes them into results/leaderboard/; nothing is typed by hand.
+`benchmarks/scores/leaderboard.py` writes them into results/leaderboard/; nothing is typed by hand.
 """
 
 import json
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from retina_course.evaluation.intervals import Interval, bootstrap, paired_difference
 from retina_course.results.stored import read_all
@@ -15,9 +16,15 @@ from retina_course.results.tables import Table
 
 
 class Entry(NamedTuple):
-    """The runs that differ in their seed only, by seed: one line of the leaderboard."""
+    """The runs that differ in their seed only: one line of the leaderboard.
 
-    runs: list[dict]
+    Parameters
+    ----------
+    runs : list of dict
+        The stored rows, by seed.
+    """
+
+    runs: list[dict[str, Any]]
 
     @property
     def name(self) -> str:
@@ -27,11 +34,37 @@ class Entry(NamedTuple):
         return f"{first['model']}{recipe} {first['recipe']['fov_diameter']}"
 
     def scores(self, score: str, row: str = "flips") -> list[float]:
-        """The pooled score of each seed."""
+        """The pooled score of each seed.
+
+        Parameters
+        ----------
+        score : str
+            E.g. "auc" or "f1", see `metrics.scores`.
+        row : str, default "flips"
+            "flips" with test-time augmentation by four flips, or "no_flips".
+
+        Returns
+        -------
+        list of float
+            One score per run.
+        """
         return [run[row]["pooled"][score] for run in self.runs]
 
-    def per_image(self, score: str, row: str = "flips") -> np.ndarray:
-        """The score of each test photograph, mean over the seeds, in the order of the names."""
+    def per_image(self, score: str, row: str = "flips") -> NDArray[np.float64]:
+        """The score of each test photograph, mean over the seeds.
+
+        Parameters
+        ----------
+        score : str
+            E.g. "f1" or "cldice", see `metrics.evaluate`.
+        row : str, default "flips"
+            "flips" with test-time augmentation by four flips, or "no_flips".
+
+        Returns
+        -------
+        ndarray of float
+            `(M,)`, in the order of `images`.
+        """
         tables = [
             {image["name"]: image[score] for image in run[row]["per_image"]} for run in self.runs
         ]
@@ -39,38 +72,69 @@ class Entry(NamedTuple):
 
     @property
     def images(self) -> list[str]:
+        """The names of the M test photographs, sorted."""
         return sorted(image["name"] for image in self.runs[0]["flips"]["per_image"])
 
     @property
     def children(self) -> list[str]:
-        """The child of each photograph: both eyes of one are alike. "Image_05L" is child 05."""
+        """The child of each photograph, as both eyes of one are alike: "Image_05L" is child 05."""
         return [name.removeprefix("Image_")[:2] for name in self.images]
 
 
 def read() -> list[Entry]:
-    """All lines, best mean AUC first; runs on other devices are other lines.
+    """All lines of the leaderboard, best mean AUC first; runs on other devices are other lines.
+
+    Returns
+    -------
+    list of Entry
+        One per network, recipe and device.
 
     Raises
     ------
-    ValueError : there is no row.
+    ValueError
+        If no row is stored.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> means = [float(np.mean(entry.scores("auc"))) for entry in read()]
+    >>> means == sorted(means, reverse=True)
+    True
     """
-    groups: dict[tuple, list[dict]] = {}
+    groups: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for run in read_all(".json", "leaderboard"):
         recipe = json.dumps(run["recipe"], sort_keys=True)
         options = json.dumps(run["options"], sort_keys=True)
         key = (run["model"], options, run["training"], recipe, run["provenance"]["device"])
         groups.setdefault(key, []).append(run)
     if not groups:
-        raise ValueError("There is no row yet: benchmarks/leaderboard.py run writes them.")
+        raise ValueError(
+            "There is no row yet: python -m benchmarks.scores.leaderboard run writes them."
+        )
     entries = [Entry(sorted(runs, key=lambda run: run["seed"])) for runs in groups.values()]
     return sorted(entries, key=lambda entry: -np.mean(entry.scores("auc")))
 
 
 def table(entries: Sequence[Entry]) -> Table:
-    """The leaderboard: pooled AUC and F1 with four flips, mean of the seeds.
+    """The leaderboard: pooled AUC and F1 with four flips, mean over the seeds.
 
     The interval is that of the mean over photographs of F1, with children drawn again: it says how
     far other children might have moved the score, not how far another seed might.
+
+    Parameters
+    ----------
+    entries : sequence of Entry
+        The lines, from `read`.
+
+    Returns
+    -------
+    Table
+        One row per entry.
+
+    Examples
+    --------
+    >>> table(read()[:2]).head[:3]
+    ['Network and scale', 'AUC', 'F1']
     """
     head = [
         "Network and scale",
@@ -85,19 +149,48 @@ def table(entries: Sequence[Entry]) -> Table:
 
 
 def interval(entry: Entry, score: str = "f1") -> Interval:
-    """The mean over photographs with its 95 % interval; children are drawn, with both eyes."""
+    """The mean of a score over photographs, with its 95 % interval over children.
+
+    Parameters
+    ----------
+    entry : Entry
+        A line of the leaderboard.
+    score : str, default "f1"
+        E.g. "f1" or "cldice", see `metrics.evaluate`.
+
+    Returns
+    -------
+    Interval
+        Children are drawn, each with both eyes.
+    """
     values = entry.per_image(score)
-    return bootstrap(lambda drawn: values[drawn].mean(), len(values), patients=entry.children)
+    return bootstrap(lambda chosen: values[chosen].mean(), len(values), patients=entry.children)
 
 
 def difference(first: Entry, second: Entry, score: str = "f1") -> Interval:
-    """`second - first`, mean over the same photographs, with its 95 % interval over children."""
+    """The mean of `second - first` over the same photographs, with its 95 % interval.
+
+    Parameters
+    ----------
+    first : Entry
+        A line of the leaderboard.
+    second : Entry
+        Another, on the same photographs.
+    score : str, default "f1"
+        E.g. "f1" or "cldice", see `metrics.evaluate`.
+
+    Returns
+    -------
+    Interval
+        Children are drawn, each with both eyes. Positive: the second is better.
+    """
     return paired_difference(
         first.per_image(score), second.per_image(score), patients=first.children
     )
 
 
 def _line(entry: Entry) -> list[str]:
+    """The cells of one row of `table`."""
     first = entry.runs[0]
     f1 = entry.scores("f1")
     around = interval(entry)

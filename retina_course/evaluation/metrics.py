@@ -6,25 +6,72 @@ and field of view (FOV) `(H, W)` bool. The threshold comes from training images
 networks, would vary with other test images: `bootstrap` and `paired_difference`.
 """
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
-from skimage.morphology import skeletonize
+from numpy.typing import NDArray
 from sklearn import metrics as sk
 
-Array = np.ndarray
+from retina_course.evaluation.binary_maps import (
+    as_binary,
+    binary_scores,
+    cldice,
+    confusion,
+    confusion_curve,
+    confusion_scores,
+)
+
+__all__ = [
+    "best_threshold",
+    "binary_scores",
+    "cldice",
+    "confusion",
+    "confusion_curve",
+    "confusion_scores",
+    "evaluate",
+    "pool",
+    "scores",
+]
 
 
 def pool(
-    probabilities: Sequence[Array], targets: Sequence[Array], fovs: Sequence[Array]
-) -> tuple[Array, Array]:
-    """All pixels inside the FOVs of all images: probabilities float32 and targets bool, 1-D.
+    probabilities: Sequence[NDArray[Any]],
+    targets: Sequence[NDArray[np.bool_]],
+    fovs: Sequence[NDArray[np.bool_]],
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Collect all pixels inside the fields of view of all images.
+
+    Parameters
+    ----------
+    probabilities : sequence of ndarray of float
+        Per image `(H, W)` in [0, 1].
+    targets : sequence of ndarray of bool
+        Per image `(H, W)`, the vessels in the ground truth.
+    fovs : sequence of ndarray of bool
+        Per image `(H, W)`, the field of view.
+
+    Returns
+    -------
+    probabilities : ndarray of float32
+        `(P,)`, with P pixels inside the fields of view.
+    targets : ndarray of bool
+        `(P,)`.
 
     Raises
     ------
-    ValueError : lists of different lengths, arrays of different shapes, no pixel inside, values
-        outside [0, 1] or not finite.
+    ValueError
+        If the lists differ in length or are empty, if the arrays of an image differ in shape, if
+        target or field of view is not bool, if no pixel lies inside, or if a probability lies
+        outside [0, 1] or is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> fov = np.array([[True, True, False]])
+    >>> p, t = pool([np.array([[0.75, 0.25, 0.5]])], [np.array([[True, False, False]])], [fov])
+    >>> p.tolist(), t.tolist()
+    ([0.75, 0.25], [True, False])
     """
     if not len(probabilities) == len(targets) == len(fovs) or len(targets) == 0:
         raise ValueError(
@@ -56,14 +103,33 @@ def pool(
     return p, t
 
 
-def best_threshold(probabilities: Array, target: Array) -> float:
-    """The threshold with the highest F1 on pooled pixels; vessel where probability >= threshold.
+def best_threshold(probabilities: NDArray[Any], target: NDArray[np.bool_]) -> float:
+    """The threshold with the highest F1 on pooled pixels; vessel is `probability >= threshold`.
 
-    For training images only: tuned on test images it would flatter every score.
+    For training images only: a threshold that was tuned on test images would flatter every score.
+
+    Parameters
+    ----------
+    probabilities : ndarray of float
+        `(P,)` in [0, 1], from `pool`.
+    target : ndarray of bool
+        `(P,)`, from `pool`.
+
+    Returns
+    -------
+    float
+        One of the probabilities.
 
     Raises
     ------
-    ValueError : a target without vessels.
+    ValueError
+        If the target holds no vessel pixel.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> best_threshold(np.array([0.9, 0.7, 0.4, 0.1]), np.array([True, True, False, False]))
+    0.7
     """
     if not target.any():
         raise ValueError("The target holds no vessel pixel: no threshold is better than another.")
@@ -72,19 +138,43 @@ def best_threshold(probabilities: Array, target: Array) -> float:
     return float(thresholds[np.argmax(f1[:-1])])
 
 
-def scores(probabilities: Array, target: Array, threshold: float) -> dict[str, float]:
-    """Scores of pooled pixels (1-D, from `pool`).
+def scores(probabilities: NDArray[Any], target: NDArray[Any], threshold: float) -> dict[str, float]:
+    """Scores of pooled pixels.
 
-    auc (area under the ROC curve) and average_precision need no threshold; f1 (= Dice), mcc
-    (Matthews), accuracy, sensitivity, specificity and iou take vessel as
+    `auc` (area under the ROC curve) and `average_precision` need no threshold. `f1` (= Dice),
+    `mcc` (Matthews), `accuracy`, `sensitivity`, `specificity` and `iou` take vessel as
     `probability >= threshold`. A score that is 0/0 is NaN (no vessel, or nothing but vessels),
-    except f1 and iou, 1 where target and prediction are both empty, and mcc, 0 as in scikit-learn.
+    except `f1` and `iou`, which are 1 where target and prediction are both empty, and `mcc`,
+    which is 0 as in scikit-learn.
+
+    Parameters
+    ----------
+    probabilities : ndarray of float
+        `(P,)` in [0, 1], from `pool`.
+    target : ndarray of bool
+        `(P,)`, from `pool`.
+    threshold : float
+        From training images, see `best_threshold`.
+
+    Returns
+    -------
+    dict of str to float
+        The eight scores by name.
 
     Raises
     ------
-    ValueError : different shapes, no pixel, or a target that is not binary.
+    ValueError
+        If the shapes differ, if there is no pixel, or if the target is not binary.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> p, t = np.array([0.9, 0.4, 0.6, 0.1]), np.array([True, True, False, False])
+    >>> found = scores(p, t, threshold=0.5)
+    >>> found["auc"], found["f1"]
+    (0.75, 0.5)
     """
-    p, t = np.asarray(probabilities), _binary(target, "target")
+    p, t = np.asarray(probabilities), as_binary(target, "target")
     if p.shape != t.shape:
         raise ValueError(f"Expected as many probabilities as targets, got {p.shape} and {t.shape}.")
     both = t.any() and not t.all()
@@ -95,112 +185,48 @@ def scores(probabilities: Array, target: Array, threshold: float) -> dict[str, f
     }
 
 
-def binary_scores(prediction: Array, target: Array) -> dict[str, float]:
-    """The scores of a binary map (another observer's, say): `scores` without the two areas."""
-    return confusion_scores(confusion(prediction, target))
-
-
-def confusion(prediction: Array, target: Array) -> Array:
-    """Numbers of true and false positive, false and true negative pixels, int64 `(4,)`.
-
-    In this order. Those of several images may be added, to be pooled.
+def evaluate(
+    probabilities: Sequence[NDArray[Any]],
+    targets: Sequence[NDArray[np.bool_]],
+    fovs: Sequence[NDArray[np.bool_]],
+    threshold: float,
+) -> dict[str, Any]:
+    """Score vessel maps by the whole protocol, at one threshold.
 
     Parameters
     ----------
-    prediction, target : of one shape, bool or 0 and 1.
-
-    Raises
-    ------
-    ValueError : different shapes, or other values (probabilities need a threshold first).
-    """
-    prediction, target = _binary(prediction, "prediction"), _binary(target, "target")
-    if prediction.shape != target.shape:
-        raise ValueError(
-            f"Prediction {prediction.shape} and target {target.shape} must have one shape."
-        )
-    tp = np.count_nonzero(prediction & target)
-    fp, fn = np.count_nonzero(prediction) - tp, np.count_nonzero(target) - tp
-    return np.array([tp, fp, fn, target.size - tp - fp - fn], dtype=np.int64)
-
-
-def confusion_curve(probabilities: Array, target: Array, thresholds: Sequence[float]) -> Array:
-    """`confusion` at each threshold, int64 `(len(thresholds), 4)`, in one pass over the pixels.
-
-    Vessel is `probability >= threshold`, as in `scores`; both are compared in float32. The rates
-    TP / (TP + FN) against FP / (FP + TN) are the ROC curve.
-    """
-    p, t = np.asarray(probabilities, dtype=np.float32).ravel(), _binary(target, "target").ravel()
-    if p.shape != t.shape:
-        raise ValueError(f"Expected as many probabilities as targets, got {p.size} and {t.size}.")
-    at = np.asarray(thresholds, dtype=np.float32)
-    fn, tn = (np.searchsorted(np.sort(p[side]), at, side="left") for side in (t, ~t))
-    positive = int(t.sum())
-    return np.stack([positive - fn, t.size - positive - tn, fn, tn], axis=1).astype(np.int64)
-
-
-def confusion_scores(counts: Sequence[int]) -> dict[str, float]:
-    """F1, MCC, accuracy, sensitivity, specificity and IoU from `confusion`; 0/0 as in `scores`.
-
-    Raises
-    ------
-    ValueError : not four numbers, a negative one, or no pixel at all.
-    """
-    try:
-        tp, fp, fn, tn = (int(count) for count in counts)  # Python's integers: MCC cannot overflow
-    except (TypeError, ValueError):
-        raise ValueError(f"Expected four numbers TP, FP, FN, TN, got {counts!r}.") from None
-    if min(tp, fp, fn, tn) < 0 or tp + fp + fn + tn == 0:
-        raise ValueError(f"TP, FP, FN, TN = {tp}, {fp}, {fn}, {tn} are no counts of pixels.")
-    margins = (tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)
-    return {
-        "f1": _ratio(2 * tp, 2 * tp + fp + fn, 1.0),
-        "mcc": (tp * tn - fp * fn) / math.sqrt(margins) if margins else 0.0,
-        "accuracy": _ratio(tp + tn, tp + fp + fn + tn, math.nan),
-        "sensitivity": _ratio(tp, tp + fn, math.nan),
-        "specificity": _ratio(tn, tn + fp, math.nan),
-        "iou": _ratio(tp, tp + fp + fn, 1.0),
-    }
-
-
-def cldice(prediction: Array, target: Array) -> float:
-    """Centreline Dice of two binary maps `(H, W)`: do their skeletons lie in each other?
-
-    Harmonic mean of the share of the prediction's skeleton inside the target and the share of
-    the target's skeleton inside the prediction (arXiv 2003.07311, eq. 1-3). 1 where both maps
-    are empty, 0 where one is.
-
-    Raises
-    ------
-    ValueError : see `confusion`.
-    """
-    prediction, target = _binary(prediction, "prediction"), _binary(target, "target")
-    if prediction.shape != target.shape:
-        raise ValueError(
-            f"Prediction {prediction.shape} and target {target.shape} must have one shape."
-        )
-    if not prediction.any() or not target.any():
-        return float(not prediction.any() and not target.any())
-    skeleton_p, skeleton_t = skeletonize(prediction), skeletonize(target)
-    precision = (skeleton_p & target).sum() / skeleton_p.sum()
-    sensitivity = (skeleton_t & prediction).sum() / skeleton_t.sum()
-    if precision + sensitivity == 0:
-        return 0.0
-    return float(2 * precision * sensitivity / (precision + sensitivity))
-
-
-def evaluate(
-    probabilities: Sequence[Array],
-    targets: Sequence[Array],
-    fovs: Sequence[Array],
-    threshold: float,
-) -> dict:
-    """The whole protocol at one threshold.
+    probabilities : sequence of ndarray of float
+        Per image `(H, W)` in [0, 1], at the size of the photograph.
+    targets : sequence of ndarray of bool
+        Per image `(H, W)`, the vessels in the ground truth.
+    fovs : sequence of ndarray of bool
+        Per image `(H, W)`, the field of view.
+    threshold : float
+        From training images, see `best_threshold`.
 
     Returns
     -------
-    dict : `pooled` (scores of all pixels inside the FOVs together), `per_image` (a list of the
-        same scores with `cldice`), `mean` and `sd` of these over the images (NaN left out, sd
-        with n - 1), `threshold`, `empty_targets` (how many images hold no vessel).
+    dict
+        `pooled` (`scores` of all pixels inside the FOVs together), `per_image` (a list of the same
+        scores with `cldice`), `mean` and `sd` of these over the images (NaN left out, sd with
+        n - 1), `threshold`, `empty_targets` (how many images hold no vessel).
+
+    Raises
+    ------
+    ValueError
+        If the arrays do not belong together or a value is not allowed, see `pool`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from retina_course import evaluate
+    >>> target = np.zeros((8, 8), dtype=bool)
+    >>> target[3] = True
+    >>> probability = np.where(target, 0.9, 0.1)
+    >>> probability[5, 5] = 0.8  # a false positive
+    >>> result = evaluate([probability], [target], [np.ones_like(target)], threshold=0.5)
+    >>> print(f"{result['pooled']['f1']:.3f}")
+    0.941
     """
     pooled = scores(*pool(probabilities, targets, fovs), threshold)
     per_image = []
@@ -220,24 +246,11 @@ def evaluate(
     }
 
 
-def _ratio(part: int, whole: int, undefined: float) -> float:
-    return part / whole if whole else undefined
-
-
-def _binary(mask: Array, name: str) -> Array:
-    mask = np.asarray(mask)
-    if mask.dtype != bool and not np.isin(mask, (0, 1)).all():
-        raise ValueError(
-            f"Expected {name} to be bool or 0 and 1, got {mask.dtype} values from {mask.min()} to "
-            f"{mask.max()}. Probabilities need a threshold first."
-        )
-    return mask.astype(bool, copy=False)
-
-
-def _over_images(statistic, values: Array) -> float:
+def _over_images(statistic: Callable[[NDArray[Any]], Any], values: NDArray[Any]) -> float:
+    """A statistic of the values that are not NaN, or NaN where there is none."""
     values = values[~np.isnan(values)]
     return float(statistic(values)) if values.size else float("nan")
 
 
-def _sd(values: Array) -> float:
+def _sd(values: NDArray[Any]) -> float:
     return float(np.std(values, ddof=1)) if values.size > 1 else float("nan")

@@ -1,18 +1,24 @@
 """A drawing of an encoder-decoder network, from the shapes in its documented table."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import FancyBboxPatch
 
-from retina_course.figures.plotting import BLACK, BLUE, GREEN, NotebookFigure
+from retina_course.figures.style import BLACK, BLUE, GREEN, NotebookFigure
+
+Stroke = tuple[str, Literal["-", "--"]]  # colour and line style
 
 VERMILION = "#D55E00"
 WIDTH, HEIGHT = 1.9, 0.62  # of a box; the columns lie 3 units apart, the rows 1
 LEFT, MIDDLE, RIGHT = 0.0, 3.0, 6.0
-DOWN, UP, SKIP = (VERMILION, "-"), (BLUE, "-"), (GREEN, "--")
+DOWN: Stroke = (VERMILION, "-")
+UP: Stroke = (BLUE, "-")
+SKIP: Stroke = (GREEN, "--")
+FORWARD: Stroke = (BLACK, "-")
 
 
 def encoder_decoder(
@@ -29,17 +35,42 @@ def encoder_decoder(
 
     Parameters
     ----------
-    shapes : the output `CxHxW` of each block and up-sampling layer, by name.
-    encoder : names of its blocks, from full resolution down.
-    bottleneck : name of the block between encoder and decoder.
-    decoder, up : names of its blocks and of the up-sampling layers before them, from below.
-    ends : names of the input and of the last layer.
-    legend : what the arrows down, up and across stand for.
+    shapes : mapping of str to str
+        The output shape `CxHxW` of each block and up-sampling layer, by name.
+    encoder : sequence of str
+        Names of the encoder's blocks, from full resolution down.
+    bottleneck : str
+        Name of the block between encoder and decoder.
+    decoder : sequence of str
+        Names of the decoder's blocks, from the lowest up.
+    up : sequence of str
+        Names of the up-sampling layers before these blocks, from the lowest up.
+    ends : tuple of str, default ("input", "conv")
+        Names of the input and of the last layer.
+    legend : tuple of str, default ("max-pooling", "up-sampling", "skip connection")
+        What the arrows down, up and across stand for.
+
+    Returns
+    -------
+    Figure
+        The drawing, 6.4 inches wide.
 
     Raises
     ------
-    KeyError : a name without a shape.
-    ValueError : an encoder, a decoder and up-sampling layers of different lengths.
+    KeyError
+        A name has no shape.
+    ValueError
+        Encoder, decoder and up-sampling layers differ in number.
+
+    Examples
+    --------
+    >>> shapes = {"input": "3x8x8", "enc1": "4x8x8", "bneck": "8x4x4", "upconv1": "4x8x8"}
+    >>> shapes |= {"dec1": "4x8x8", "conv": "1x8x8"}
+    >>> figure = encoder_decoder(
+    ...     shapes, encoder=["enc1"], bottleneck="bneck", decoder=["dec1"], up=["upconv1"]
+    ... )
+    >>> "bneck" in [text.get_text() for text in figure.axes[0].texts]
+    True
     """
     depth = len(encoder)
     if not depth == len(decoder) == len(up):
@@ -56,8 +87,8 @@ def encoder_decoder(
     first, last = ends
     for x, name in ((LEFT, first), (RIGHT, last)):
         _box(axes, x, 1, name, shapes[name])
-    _arrow(axes, (LEFT, 1 - HEIGHT / 2), (LEFT, HEIGHT / 2), (BLACK, "-"))
-    _arrow(axes, (RIGHT, HEIGHT / 2), (RIGHT, 1 - HEIGHT / 2), (BLACK, "-"))
+    _arrow(axes, (LEFT, 1 - HEIGHT / 2), (LEFT, HEIGHT / 2), FORWARD)
+    _arrow(axes, (RIGHT, HEIGHT / 2), (RIGHT, 1 - HEIGHT / 2), FORWARD)
 
     for level, (down_block, up_block, layer) in enumerate(
         zip(encoder, reversed(decoder), reversed(up), strict=True)
@@ -85,6 +116,7 @@ def encoder_decoder(
 
 
 def _box(axes: Axes, x: float, y: float, name: str, shape: str) -> None:
+    """A block with its name and output shape, centred at (x, y)."""
     corner = (x - WIDTH / 2, y - HEIGHT / 2)
     style = "round,pad=0,rounding_size=0.08"
     axes.add_patch(FancyBboxPatch(corner, WIDTH, HEIGHT, style, facecolor="#F2F2F2", linewidth=1))
@@ -92,12 +124,22 @@ def _box(axes: Axes, x: float, y: float, name: str, shape: str) -> None:
     axes.text(x, y - 0.14, _times(shape), ha="center", va="center", fontsize=10)
 
 
-def _label(axes: Axes, x: float, y: float, text: str, ha: str = "center") -> None:
+def _label(
+    axes: Axes, x: float, y: float, text: str, ha: Literal["left", "center", "right"] = "center"
+) -> None:
+    """A shape beside an arrow."""
     axes.text(x, y, _times(text), ha=ha, va="center", fontsize=9)
 
 
-def _arrow(axes: Axes, start, end, style: tuple[str, str], connection: str = "arc3") -> None:
-    colour, line = style
+def _arrow(
+    axes: Axes,
+    start: tuple[float, float],
+    end: tuple[float, float],
+    stroke: Stroke,
+    connection: str = "arc3",
+) -> None:
+    """An arrow between two points; `connection` is matplotlib's connection style."""
+    colour, line = stroke
     axes.annotate(
         "",
         xy=end,
@@ -115,4 +157,5 @@ def _arrow(axes: Axes, start, end, style: tuple[str, str], connection: str = "ar
 
 
 def _times(shape: str) -> str:
+    """`64x8x8` as `64 × 8 × 8`; other text as it is."""
     return shape.replace("x", " × ") if shape[0].isdigit() else shape

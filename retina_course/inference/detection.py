@@ -1,6 +1,7 @@
-"""From a photograph to boxes: the scale of other cameras, mirror images, and back to its pixels."""
+"""From a photograph of any camera to boxes in its own pixels."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from retina_course.models.detection.boxes import area, clip, cluster
 
 
 def detect(
-    model: nn.Module, image: ImageSource, card: dict, *, flips: bool = True
+    model: nn.Module, image: ImageSource, card: Mapping[str, Any], *, flips: bool = True
 ) -> dict[str, Tensor]:
     """Boxes of the objects in a photograph from any camera, in the photograph's own pixels.
 
@@ -25,58 +26,138 @@ def detect(
 
     Parameters
     ----------
-    model, card : a detector and its card, as `weights.load` returns them.
-    image : see `read_image`; any size.
+    model : nn.Module
+        A detector as `weights.load` returns it.
+    image : str, PathLike, PIL image, ndarray or Tensor
+        Any size; see `read_image`.
+    card : mapping
+        The detector's card, as `weights.load` returns it.
+    flips : bool, default True
+        Test-time augmentation: combine the boxes of the image and its three mirror images.
 
     Returns
     -------
-    dict of `boxes` float32 `(B, 4)` (x1, y1, x2, y2), `scores` `(B,)`, `labels` int64 `(B,)`, best
-    first; empty where nothing is found. With flips there may be more than the model's `max_boxes`,
-    and scores below its `score_threshold`: a crop that saw nothing counts as 0.
+    dict of Tensor
+        `boxes` float32 `(B, 4)` (x1, y1, x2, y2), `scores` `(B,)`, `labels` int64 `(B,)`, best
+        first; empty where nothing is found. With flips there may be more than the model's
+        `max_boxes`, and scores below its `score_threshold`: a mirror image in which nothing was
+        found counts as 0.
 
     Raises
     ------
-    ValueError, TypeError, FileNotFoundError : see `read_image`; a card without `fov_diameter`; a
-        model that finds no boxes.
+    ValueError
+        The image cannot be used (see `read_image`) or is black, the card gives no
+        `fov_diameter`, or the model finds no boxes.
+    TypeError
+        `image` is not an image.
+    FileNotFoundError
+        There is no such file.
+
+    Examples
+    --------
+    >>> from retina_course import make_fundus, weights
+    >>> model, card = weights.load("retina_net")
+    >>> fundus = make_fundus(192, seed=0)
+    >>> card["fov_diameter"] = 192  # smaller than the card says: faster, less accurate
+    >>> found = detect(model, fundus.image, card, flips=False)
+    >>> card["classes"][found["labels"][0] - 1]
+    'optic disc'
+    >>> x1, y1, x2, y2 = found["boxes"][0].int()
+    >>> bool(fundus.disc[(y1 + y2) // 2, (x1 + x2) // 2])  # the centre of the box
+    True
     """
     diameter = trained_diameter(card)
     rgb = read_image(image)
+    height, width = rgb.shape[1:]
     crop, (top, left), scale = crop_to_fov(rgb, diameter)
     found = detect_in_crop(model, crop, flips=flips)
     boxes = found["boxes"] / scale + torch.tensor([left, top, left, top])
-    return found | {"boxes": clip(boxes, tuple(rgb.shape[1:]))}
+    return found | {"boxes": clip(boxes, (height, width))}
 
 
 def detect_in_crop(model: nn.Module, crop: Tensor, *, flips: bool) -> dict[str, Tensor]:
-    """Detections in an image `(C, H, W)` as it is, in its pixels; any size."""
+    """Detections in an image as it is, without resampling.
+
+    Parameters
+    ----------
+    model : nn.Module
+        A detector; it stays where it is and keeps its mode.
+    crop : Tensor
+        The image, `(C, H, W)`, any size.
+    flips : bool
+        Combine the boxes of the image and its three mirror images.
+
+    Returns
+    -------
+    dict of Tensor
+        `boxes`, `scores` and `labels` as `detect` gives them, on the CPU, in the crop's pixels.
+
+    Raises
+    ------
+    ValueError
+        The model finds no boxes.
+    """
     if not hasattr(model, "anchors"):
         raise ValueError(
             f"{type(model).__name__} finds no boxes; it segments. Take RetinaNet or "
             "RetinaUNetDetector, or inference.segment."
         )
-    size, device = tuple(crop.shape[1:]), next(model.parameters()).device
+    # The stubs of torch call every attribute of a module a tensor or a module.
+    multiple, nms_iou = cast(int, model.size_multiple), cast(float, model.nms_iou)
+    height, width = crop.shape[1:]
+    size, device = (height, width), next(model.parameters()).device
     results = []
     with evaluating(model), torch.inference_mode():
         for axes in FLIPS if flips else FLIPS[:1]:
             # Padded after it was mirrored, as training images are: below and on the right.
-            padded = pad(crop.flip(axes), model.size_multiple)
+            padded = pad(crop.flip(axes), multiple)
             (one,) = model(padded[None].to(device))
             one = {key: value.cpu() for key, value in one.items()}
-            one["boxes"] = flip_boxes(clip(one["boxes"], size), size, axes)
+            one["boxes"] = flip_boxes(clip(one["boxes"], size), size, list(axes))
             inside = area(one["boxes"]) > 0  # not in the padding
             results.append({key: value[inside] for key, value in one.items()})
     if not flips:
         return {key: value.clone() for key, value in results[0].items()}
     counts = torch.tensor([len(one["scores"]) for one in results])
-    together = (torch.cat([one[key] for one in results]) for key in ("boxes", "scores", "labels"))
-    boxes, scores, labels = cluster(*together, counts, model.nms_iou)
+    boxes, scores, labels = (
+        torch.cat([one[key] for one in results]) for key in ("boxes", "scores", "labels")
+    )
+    boxes, scores, labels = cluster(boxes, scores, labels, counts, nms_iou)
     return {"boxes": boxes.clone(), "scores": scores.clone(), "labels": labels.clone()}
 
 
 def detect_photographs(
-    model: nn.Module, photographs: Iterable[BoxedPhotograph], card: dict, *, flips: bool = True
-) -> tuple[list[dict], list[dict]]:
-    """Detections and ground_truths of a data set, as `detection_metrics` takes them."""
+    model: nn.Module,
+    photographs: Iterable[BoxedPhotograph],
+    card: Mapping[str, Any],
+    *,
+    flips: bool = True,
+) -> tuple[list[dict[str, Tensor]], list[dict[str, Tensor]]]:
+    """Detections and ground truth of a dataset, as `evaluation.detection_metrics` takes them.
+
+    Parameters
+    ----------
+    model : nn.Module
+        See `detect`.
+    photographs : iterable of BoxedPhotograph
+        All of them are held in memory.
+    card : mapping
+        See `detect`.
+    flips : bool, default True
+        See `detect`.
+
+    Returns
+    -------
+    detections : list of dict
+        What `detect` returns, one dict per photograph.
+    ground_truths : list of dict
+        `boxes` and `labels` of each photograph.
+
+    Raises
+    ------
+    ValueError
+        See `detect`.
+    """
     photographs = list(photographs)
     return (
         [detect(model, photo.image, card, flips=flips) for photo in photographs],
@@ -85,25 +166,39 @@ def detect_photographs(
 
 
 def stack_boxed_images(
-    photographs: Iterable[BoxedPhotograph], fov_diameter: int, multiple: int = 32
+    photographs: Iterable[BoxedPhotograph], fov_diameter: float, multiple: int = 32
 ) -> tuple[Tensor, list[dict[str, Tensor]]]:
     """Photographs as `RandomAffine` takes them: one scale, one size, boxes in its pixels.
 
+    Parameters
+    ----------
+    photographs : iterable of BoxedPhotograph
+        Photographs with boxes and labels; any sizes.
+    fov_diameter : float
+        Pixels that the diameter of each field of view is to have.
+    multiple : int, default 32
+        What height and width of the images are to be multiples of.
+
     Returns
     -------
-    images float32 `(M, 3, H, W)`, edge pixels repeated up to sides that are multiples of
-    `multiple`, and M targets. `segmentation` is the ellipse in each box, small ones over large
-    ones: nearly the outlines of discs, a coarse guess at clusters of lesions.
+    images : Tensor
+        Float32 `(M, 3, H, W)`, edge pixels repeated below and on the right.
+    targets : list of dict
+        M dicts of `boxes`, `labels` and `segmentation`. Boxes of less than a pixel are left out.
+        `segmentation` is the ellipse in each box, small ones over large ones (`ellipses`): nearly
+        the outlines of discs, a coarse guess at clusters of lesions.
 
     Raises
     ------
-    ValueError : no photograph.
+    ValueError
+        There is no photograph, or one is black.
     """
-    crops, targets = [], []
+    crops: list[Tensor] = []
+    targets: list[dict[str, Tensor]] = []
     for photo in photographs:
         crop, (top, left), scale = crop_to_fov(read_image(photo.image), fov_diameter)
         boxes = (photo.boxes - torch.tensor([left, top, left, top])) * scale
-        boxes = clip(boxes, tuple(crop.shape[1:]))
+        boxes = clip(boxes, (crop.shape[1], crop.shape[2]))
         inside = ((boxes[:, 2:] - boxes[:, :2]) >= 1).all(dim=1)
         crops.append(crop)
         targets.append({"boxes": boxes[inside], "labels": photo.labels[inside]})
@@ -114,7 +209,7 @@ def stack_boxed_images(
     )
     for target in targets:
         target["segmentation"] = ellipses(target["boxes"], target["labels"], (height, width))
-    # Edge pixels go on, as in `detect`: a frame that cuts the field of view is no edge to learn.
+    # Edge pixels are repeated, as in `detect`: black beyond the frame would be an edge to learn.
     images = [
         F.pad(c, (0, width - c.shape[2], 0, height - c.shape[1]), mode="replicate") for c in crops
     ]
@@ -122,9 +217,29 @@ def stack_boxed_images(
 
 
 def ellipses(boxes: Tensor, labels: Tensor, size: tuple[int, int]) -> Tensor:
-    """A class map int64 `(H, W)` = `size` of the ellipses in boxes `(K, 4)`, small ones on top.
+    """A class map with the ellipse that fills each box, small ones on top.
 
-    `labels` int64 `(K,)` are the classes, 0 is the background.
+    Parameters
+    ----------
+    boxes : Tensor
+        `(K, 4)`, x1, y1, x2, y2 in pixels.
+    labels : Tensor
+        The classes, int64 `(K,)`, from 1.
+    size : tuple of int
+        Height and width of the map.
+
+    Returns
+    -------
+    Tensor
+        Class map, int64 `(H, W)`; 0 is the background.
+
+    Examples
+    --------
+    >>> boxes = torch.tensor([[0.0, 0, 7, 3], [3, 1, 4, 2]])
+    >>> ellipses(boxes, torch.tensor([1, 2]), (3, 7))
+    tensor([[0, 1, 1, 1, 1, 1, 0],
+            [1, 1, 1, 2, 1, 1, 1],
+            [0, 1, 1, 1, 1, 1, 0]])
     """
     classes = torch.zeros(size, dtype=torch.int64)
     y, x = (torch.arange(side) + 0.5 for side in size)
@@ -136,12 +251,25 @@ def ellipses(boxes: Tensor, labels: Tensor, size: tuple[int, int]) -> Tensor:
     return classes
 
 
-def detect_all(
-    model: torch.nn.Module, images: Tensor, batch_size: int = 8
-) -> list[dict[str, Tensor]]:
-    """The detections of many images of one size `(M, C, H, W)`, on the CPU."""
+def detect_all(model: nn.Module, images: Tensor, batch_size: int = 8) -> list[dict[str, Tensor]]:
+    """The detections of many images of one size, batch by batch.
+
+    Parameters
+    ----------
+    model : nn.Module
+        A detector; it stays where it is and keeps its mode.
+    images : Tensor
+        `(M, C, H, W)`, height and width multiples of the model's `size_multiple`.
+    batch_size : int, default 8
+        Images per batch.
+
+    Returns
+    -------
+    list of dict
+        `boxes`, `scores` and `labels` of each image, on the CPU.
+    """
     device = next(model.parameters()).device
-    found = []
+    found: list[dict[str, Tensor]] = []
     with evaluating(model), torch.inference_mode():
         for batch in images.split(batch_size):
             found += [

@@ -1,4 +1,4 @@
-"""From an image of any size to probabilities: padding, tiles, mirror images."""
+"""From an image of any size to probabilities: padding, tiles, test-time augmentation."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from retina_course.data.images import ImageSource, read_image
 from retina_course.inference.tiles import in_tiles, tiling
 
-FLIPS = ((), (-1,), (-2,), (-2, -1))
+# The axes to flip for the image itself and for its three mirror images.
+FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 
 
 def predict(
@@ -23,11 +24,11 @@ def predict(
     flips: bool = False,
     device: str | torch.device | None = None,
 ) -> Tensor:
-    """Probabilities, float32 `(num_classes, H, W)` on the CPU, at the image's own size.
+    """Probabilities of every class, at the image's own size.
 
-    A sigmoid of one output, a softmax over several. The image is padded (edge pixels repeated) to
-    the model's `size_multiple`, and the padding cut off again. The model is put in eval mode and
-    back.
+    Probabilities are a sigmoid of one output, or a softmax over several. The image is padded (edge
+    pixels repeated) to the model's `size_multiple`, and the padding is cut off again. The model
+    works in eval mode and then has the mode it had before.
 
     Images of more than 2**21 pixels are computed in tiles, of which only the centre is kept.
     Tiles begin at multiples of `size_multiple`, so a convolutional network whose receptive field
@@ -35,37 +36,87 @@ def predict(
 
     Parameters
     ----------
-    image : see `read_image`; any size.
-    tile : side of the tiles in pixels, a multiple of `size_multiple`; for images of any size.
-    overlap : pixels around a tile's centre that are computed and not kept, a multiple of
+    model : nn.Module
+        A network that returns logits `(N, num_classes, H, W)`.
+    image : str, PathLike, PIL image, ndarray or Tensor
+        Any size; see `read_image`.
+    tile : int, optional
+        Side of the tiles in pixels, a multiple of `size_multiple`. If given, images of any size
+        are computed in tiles.
+    overlap : int, optional
+        Pixels around a tile's centre that are computed and not kept, a multiple of
         `size_multiple`. Default: the larger of 128 and 8 x `size_multiple`, at most `tile` / 4.
-    flips : average the probabilities over the image and its three mirror images.
-    device : the model is moved there first; by default it stays where it is.
+    flips : bool, default False
+        Test-time augmentation: average the probabilities over the image and its three mirror
+        images.
+    device : str or torch.device, optional
+        The model is moved there first. By default it stays where it is.
+
+    Returns
+    -------
+    Tensor
+        Probabilities, float32 `(num_classes, H, W)` on the CPU.
 
     Raises
     ------
-    ValueError, TypeError, FileNotFoundError : see `read_image`; tiles that do not fit; a model
-        that does not give logits `(N, C, H, W)`.
+    ValueError
+        The image cannot be used (see `read_image`), the tiles do not fit, or the model does not
+        return logits `(N, C, H, W)`.
+    TypeError
+        `image` is not an image.
+    FileNotFoundError
+        There is no such file.
+
+    Examples
+    --------
+    >>> from retina_course import create_model, make_fundus
+    >>> model = create_model("unet_small", num_classes=2)
+    >>> probabilities = predict(model, make_fundus((50, 70)).image)
+    >>> probabilities.shape
+    torch.Size([2, 50, 70])
+    >>> torch.allclose(probabilities.sum(dim=0), torch.ones(50, 70))
+    True
     """
     rgb = read_image(image)
+    height, width = rgb.shape[1:]
     # SegNet takes any size, but tiles must begin where its pooling windows do.
     multiple = getattr(model, "total_stride", getattr(model, "size_multiple", 1))
-    tile, overlap = tiling(rgb.shape[-2:], multiple, tile, overlap)
+    tile, overlap = tiling((height, width), multiple, tile, overlap)
     if device is not None:
         model.to(device)
-    total = 0
+    total = torch.zeros(())
     with evaluating(model), torch.inference_mode():
         for axes in FLIPS if flips else FLIPS[:1]:
             padded = pad(rgb.flip(axes), multiple)
             probabilities = in_tiles(partial(_probabilities, model), padded, tile, overlap)
-            total = total + probabilities[:, : rgb.shape[1], : rgb.shape[2]].flip(axes)
+            total = total + probabilities[:, :height, :width].flip(axes)
         total = total / len(FLIPS) if flips else total
     return total.clone()  # an ordinary tensor: inference tensors cannot be used in autograd
 
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Eval mode inside the `with` block; afterwards each module has the mode it had before."""
+    """Eval mode inside the `with` block; afterwards each module has the mode it had before.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Any network; its modules may be in different modes.
+
+    Yields
+    ------
+    None
+        Nothing; the block runs with the model in eval mode.
+
+    Examples
+    --------
+    >>> model = nn.Dropout()
+    >>> with evaluating(model):
+    ...     model.training
+    False
+    >>> model.training
+    True
+    """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
@@ -76,6 +127,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 def _probabilities(model: nn.Module, x: Tensor) -> Tensor:
+    """The model's probabilities `(K, h, w)`, float32, for one tile `(1, C, h, w)`."""
     parameter = next(model.parameters(), x)
     logits = model(x.to(parameter.device, parameter.dtype))
     if not isinstance(logits, Tensor) or logits.dim() != 4 or logits.shape[2:] != x.shape[2:]:
@@ -89,6 +141,25 @@ def _probabilities(model: nn.Module, x: Tensor) -> Tensor:
 
 
 def pad(image: Tensor, multiple: int) -> Tensor:
-    """The image `(C, H, W)` with its last row and column repeated up to the next multiples."""
+    """Repeat the last row and column of an image until its sides are multiples of a number.
+
+    Parameters
+    ----------
+    image : Tensor
+        `(C, H, W)`.
+    multiple : int
+        What height and width are to be multiples of, in pixels.
+
+    Returns
+    -------
+    Tensor
+        `(C, H', W')`, the smallest such size; the image lies at its top left.
+
+    Examples
+    --------
+    >>> pad(torch.tensor([[[1.0, 2.0, 3.0]]]), 2)
+    tensor([[[1., 2., 3., 3.],
+             [1., 2., 3., 3.]]])
+    """
     bottom, right = (-side % multiple for side in image.shape[1:])
     return F.pad(image, (0, right, 0, bottom), mode="replicate")

@@ -1,7 +1,7 @@
-"""From a photograph to probabilities: padding, tiles, flips, and the scale of other cameras."""
+"""From a photograph of any camera to vessel probabilities in its own pixels."""
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,11 +14,20 @@ from retina_course.data.images import ImageSource, read_image
 from retina_course.inference.field_of_view import find_fov, fov_window, resize, trained_diameter
 from retina_course.inference.prediction import predict
 
-BORDER = 32  # where the frame cuts the field of view, edge pixels go on: else networks see an edge
+# Edge pixels are repeated where the frame cuts the field of view: else networks see an edge there.
+BORDER = 32
 
 
 class Segmentation(NamedTuple):
-    """Vessel probability, float32 `(H, W)`, 0 outside the field of view; and that field, bool."""
+    """What `segment` returns.
+
+    Parameters
+    ----------
+    probability : Tensor
+        Vessel probability, float32 `(H, W)`; 0 outside the field of view.
+    fov : Tensor of bool
+        The field of view, `(H, W)`.
+    """
 
     probability: Tensor
     fov: Tensor
@@ -27,7 +36,7 @@ class Segmentation(NamedTuple):
 def segment(
     model: nn.Module,
     image: ImageSource,
-    card: dict,
+    card: Mapping[str, Any],
     *,
     flips: bool = True,
     fov: np.ndarray | Tensor | None = None,
@@ -42,16 +51,45 @@ def segment(
 
     Parameters
     ----------
-    model, card : as `weights.load` returns them. Of several outputs, class 1 is the vessels.
-    image : see `read_image`.
-    flips : see `predict`.
-    fov : bool `(H, W)`, where a set has official masks. Default: `datasets.field_of_view`, or the
-        whole frame where that finds less than a tenth of it.
+    model : nn.Module
+        A network as `weights.load` returns it. Of several outputs, class 1 is the vessels.
+    image : str, PathLike, PIL image, ndarray or Tensor
+        Any size; see `read_image`.
+    card : mapping
+        The network's card, as `weights.load` returns it.
+    flips : bool, default True
+        Test-time augmentation, see `predict`.
+    fov : ndarray of bool or Tensor of bool, optional
+        `(H, W)`, for datasets with official masks. Default: what `data.reading.field_of_view`
+        finds, or the whole image where that is less than a tenth of it.
+
+    Returns
+    -------
+    Segmentation
+        Probabilities and field of view, both `(H, W)` in the photograph's own pixels.
 
     Raises
     ------
-    ValueError, TypeError, FileNotFoundError : see `read_image`; a black image; a mask of
-        another size; a card without `fov_diameter`.
+    ValueError
+        The image cannot be used (see `read_image`) or is black, the mask is empty or of another
+        size, or the card gives no `fov_diameter`.
+    TypeError
+        `image` is not an image.
+    FileNotFoundError
+        There is no such file.
+
+    Examples
+    --------
+    >>> from retina_course import make_fundus, weights
+    >>> model, card = weights.load("unet_small")
+    >>> fundus = make_fundus(192, seed=0)
+    >>> card["fov_diameter"] = 192  # smaller than the card says: faster, less accurate
+    >>> probability, fov = segment(model, fundus.image, card)
+    >>> probability.shape
+    torch.Size([192, 192])
+    >>> found = probability >= card["threshold"]
+    >>> bool(fundus.vessel[found].float().mean() > 0.5)  # most of it is vessel
+    True
     """
     diameter = trained_diameter(card)
     rgb = read_image(image)
@@ -73,9 +111,41 @@ def segment(
 
 
 def segment_all(
-    model: nn.Module, photographs: Iterable[Photograph], card: dict, *, flips: bool = True
+    model: nn.Module,
+    photographs: Iterable[Photograph],
+    card: Mapping[str, Any],
+    *,
+    flips: bool = True,
 ) -> tuple[list[NDArray], list[NDArray], list[NDArray]]:
-    """Vessel probabilities, targets and fields of view of a data set, as `metrics` takes them."""
+    """Vessel probabilities, ground truth and fields of view of a dataset.
+
+    The three lists are what the functions in `evaluation.metrics` take.
+
+    Parameters
+    ----------
+    model : nn.Module
+        See `segment`.
+    photographs : iterable of Photograph
+        All of them are held in memory.
+    card : mapping
+        See `segment`.
+    flips : bool, default True
+        Test-time augmentation, see `predict`.
+
+    Returns
+    -------
+    probabilities : list of ndarray
+        One float32 `(H, W)` per photograph.
+    targets : list of ndarray of bool
+        The ground truth, one `(H, W)` per photograph.
+    fovs : list of ndarray of bool
+        The fields of view, one `(H, W)` per photograph.
+
+    Raises
+    ------
+    ValueError
+        See `segment`.
+    """
     photographs = list(photographs)
     probabilities = [
         segment(model, photo.image, card, flips=flips, fov=photo.fov).probability.numpy()

@@ -11,19 +11,33 @@ BLOCKS = {"resnet18": (2, 2, 2, 2), "resnet34": (3, 4, 6, 3)}
 
 
 class ResNetEncoder(nn.Module):
-    """ResNet-18 or -34 without its classifier.
+    """ResNet-18 or ResNet-34 without its classifier.
 
-    `(N, in_channels, H, W)` -> five maps: the stem's, after its max-pool, 64 channels at 1/4 of
-    the size; layer1's, 64 at 1/4; layer2's, 128 at 1/8; layer3's, 256 at 1/16; layer4's, 512 at
-    1/32. 11,176,512 and 21,284,672 parameters.
+    `(N, in_channels, H, W)` -> a list of five feature maps: of the stem, after its max-pool,
+    64 channels at 1/4 of height and width; of layer1, 64 at 1/4; of layer2, 128 at 1/8; of layer3,
+    256 at 1/16; of layer4, 512 at 1/32. 11,176,512 and 21,284,672 parameters.
 
     Parameters
     ----------
-    name : "resnet18" or "resnet34".
-    in_channels : channels of the images, 3 for RGB.
+    name : {"resnet18", "resnet34"}
+        Which of the two; "resnet18" by default.
+    in_channels : int, default 3
+        Channels of the images, 3 for RGB.
+
+    Examples
+    --------
+    >>> import torch
+    >>> encoder = ResNetEncoder("resnet18")
+    >>> for x in encoder(torch.rand(1, 3, 64, 96)):
+    ...     print(tuple(x.shape))
+    (1, 64, 16, 24)
+    (1, 64, 16, 24)
+    (1, 128, 8, 12)
+    (1, 256, 4, 6)
+    (1, 512, 2, 3)
     """
 
-    def __init__(self, name: str = "resnet18", in_channels: int = 3):
+    def __init__(self, name: str = "resnet18", in_channels: int = 3) -> None:
         super().__init__()
         n1, n2, n3, n4 = BLOCKS[name]
         self.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
@@ -52,6 +66,23 @@ def stage(
     stride: int,
     block: type[nn.Module] = BasicBlock,
 ) -> nn.Sequential:
-    """Residual blocks of one size; the first one changes channels and size."""
+    """A sequence of residual blocks; the first one changes channels, height and width.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of the input and of the output.
+    blocks : int
+        Number of blocks.
+    stride : int
+        Stride of the first block.
+    block : type of Module, default BasicBlock
+        The kind of block: `BasicBlock` or `Bottleneck`.
+
+    Returns
+    -------
+    Sequential
+        The blocks, `(N, in_channels, H, W) -> (N, out_channels, H / stride, W / stride)`.
+    """
     first = block(in_channels, out_channels, stride)
     return nn.Sequential(first, *(block(out_channels, out_channels) for _ in range(blocks - 1)))

@@ -1,8 +1,8 @@
 """RetinaSegmentor: a small U-Net of residual blocks.
 
-Only a description in prose exists, and it contradicts itself; this is one of the readings in which
-every claim about channels but one is true of some side of a layer; chapter 12 gives the reasons.
-U-Net: arXiv 1505.04597, residual blocks: arXiv 1512.03385.
+Only a description in prose exists, and it contradicts itself. This network is one reading of it, in
+which all claims about channels but one are true of some side of a layer; chapter 12 gives the
+reasons. U-Net: arXiv 1505.04597, residual blocks: arXiv 1512.03385.
 """
 
 import torch
@@ -14,26 +14,42 @@ SKIPS = ("concat", "add", "none")
 
 
 class RetinaSegmentor(nn.Module):
-    """Residual encoder 16-32-64-128-256, residual decoder back to 16, links between them.
+    """Residual encoder from 16 to 256 channels, residual decoder back to 16, links between them.
 
     `(N, in_channels, H, W) -> (N, num_classes, H, W)` logits, H and W multiples of 16.
     2,035,731 parameters with 3 classes and concatenation, 1,795,891 with addition or no link.
 
     Parameters
     ----------
-    in_channels : channels of the images, 3 for RGB.
-    num_classes : number of output channels.
-    skip : how the encoder's maps enter the decoder: "concat" stacks them behind the upsampled
-        map, "add" adds them, "none" leaves them out.
+    in_channels : int, default 3
+        Channels of the images, 3 for RGB.
+    num_classes : int, default 1
+        Number of output channels.
+    skip : {"concat", "add", "none"}
+        How the encoder's feature maps enter the decoder: "concat" (default) stacks them behind
+        the upsampled map, "add" adds them, "none" leaves them out.
 
     Raises
     ------
-    ValueError, TypeError : options, or an input, that do not fit; see `blocks.check_input`.
+    ValueError
+        If an option does not fit, or, on a call, the images do not; see `blocks.check_input`.
+    TypeError
+        On a call, if the images are not a floating-point tensor.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from retina_course import RetinaSegmentor
+    >>> model = RetinaSegmentor(num_classes=3, skip="add")
+    >>> model(torch.rand(2, 3, 32, 48)).shape
+    torch.Size([2, 3, 32, 48])
+    >>> sum(p.numel() for p in model.parameters())
+    1795891
     """
 
     size_multiple = 16
 
-    def __init__(self, in_channels: int = 3, num_classes: int = 1, *, skip: str = "concat"):
+    def __init__(self, in_channels: int = 3, num_classes: int = 1, *, skip: str = "concat") -> None:
         super().__init__()
         check_channels(in_channels, num_classes)
         check_choice("skip", skip, SKIPS)
@@ -72,6 +88,18 @@ class RetinaSegmentor(nn.Module):
         return self.conv3(self.relu(self.conv2(x9)))
 
     def join(self, upsampled: Tensor, link: Tensor) -> Tensor:
+        """Join an upsampled feature map with the encoder's, as `skip` says.
+
+        Parameters
+        ----------
+        upsampled, link : Tensor
+            The decoder's and the encoder's feature map, both `(N, C, H, W)`.
+
+        Returns
+        -------
+        Tensor
+            `(N, 2 C, H, W)` with "concat", else `(N, C, H, W)`.
+        """
         if self.skip == "concat":
             return torch.cat([upsampled, link], dim=1)
         return upsampled + link if self.skip == "add" else upsampled

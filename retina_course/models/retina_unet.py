@@ -11,28 +11,44 @@ from retina_course.models.blocks import check_channels, check_input, conv_bn_rel
 
 
 class RetinaUNet(nn.Module):
-    """U-Net of four levels, 64-128-256-512 channels, bottleneck 1024, two convolutions a level.
+    """U-Net of four levels with 64, 128, 256 and 512 channels, two convolutions per level.
 
     `(N, in_channels, H, W) -> (N, num_classes, H, W)` logits, H and W multiples of 16; the
-    listing's softmax stays outside. 31,043,586 parameters with two classes; Keras counts
-    31,055,362, because it counts the running mean and variance of 5,888 channels too.
+    bottleneck has 1024 channels. The listing's softmax stays outside. 31,043,586 parameters with
+    two classes; Keras counts 31,055,362, because it also counts the running mean and variance of
+    5,888 channels.
 
     As in Keras: batch norm with eps 1e-3 and momentum 0.99 (0.01 in torch's convention), weights
     Glorot-uniform, biases 0.
 
     Parameters
     ----------
-    in_channels : channels of the images; the listing's `input_shape[-1]`.
-    num_classes : number of output channels.
+    in_channels : int, default 3
+        Channels of the images; the listing's `input_shape[-1]`.
+    num_classes : int, default 1
+        Number of output channels.
 
     Raises
     ------
-    ValueError, TypeError : channels, or an input, that do not fit; see `blocks.check_input`.
+    ValueError
+        If a channel count does not fit, or, on a call, the images do not; see `blocks.check_input`.
+    TypeError
+        On a call, if the images are not a floating-point tensor.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from retina_course import RetinaUNet
+    >>> model = RetinaUNet(num_classes=2)
+    >>> sum(p.numel() for p in model.parameters())
+    31043586
+    >>> model(torch.rand(1, 3, 32, 16)).shape
+    torch.Size([1, 2, 32, 16])
     """
 
     size_multiple = 16
 
-    def __init__(self, in_channels: int = 3, num_classes: int = 1):
+    def __init__(self, in_channels: int = 3, num_classes: int = 1) -> None:
         super().__init__()
         check_channels(in_channels, num_classes)
         self.in_channels, self.num_classes = in_channels, num_classes
@@ -68,16 +84,36 @@ class RetinaUNet(nn.Module):
 
 
 def conv_block(in_channels: int, out_channels: int) -> nn.Sequential:
-    """Two 3x3 convolutions with bias, each followed by batch norm and ReLU."""
+    """Two 3x3 convolutions with bias, each followed by batch norm and ReLU.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of the input and of the output.
+
+    Returns
+    -------
+    Sequential
+        The layers, `(N, in_channels, H, W) -> (N, out_channels, H, W)`.
+    """
     return nn.Sequential(
         *conv_bn_relu(in_channels, out_channels), *conv_bn_relu(out_channels, out_channels)
     )
 
 
 def as_in_keras(module: nn.Module) -> None:
-    """Keras' batch-norm constants and its first weights (Glorot and Bengio 2010, Eq. 16)."""
+    """Give one layer Keras' batch-norm constants or its first weights.
+
+    Weights: Glorot and Bengio 2010, Eq. 16. To be used as `network.apply(as_in_keras)`.
+
+    Parameters
+    ----------
+    module : Module
+        The layer, changed in place; only batch norm and convolutions are changed.
+    """
     if isinstance(module, nn.BatchNorm2d):
         module.eps, module.momentum = 1e-3, 0.01
     elif isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.xavier_uniform_(module.weight)
-        nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

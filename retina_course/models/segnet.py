@@ -1,9 +1,10 @@
-"""SegNet, modified: an encoder-decoder that remembers where each maximum stood.
+"""SegNet, modified: an encoder-decoder that remembers the place of each maximum.
 
 The paper is arXiv 1511.00561; the document describes four levels instead of its five, a batch norm
 on the input, and stored pooling indices and shapes.
 """
 
+from collections.abc import Callable
 from itertools import pairwise
 
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ HEADS = ("logits", "documented")
 
 
 class SegNet(nn.Module):
-    """Encoder 64-128-256-512, and a decoder that unpools by the encoder's pooling indices.
+    """Encoder of 64, 128, 256 and 512 channels, and a decoder that unpools by pooling indices.
 
     `(N, in_channels, H, W) -> (N, num_classes, H, W)`, any H and W of at least 16. All convolutions
     are 3x3 without bias, followed by batch norm and ReLU. 15,274,892 parameters with 3 classes and
@@ -22,16 +23,33 @@ class SegNet(nn.Module):
 
     Parameters
     ----------
-    in_channels : channels of the images, 3 for RGB.
-    num_classes : number of output channels.
-    head : "logits" ends with a plain convolution with bias. "documented" ends with batch norm and
-        ReLU as all other layers: its outputs are never negative, and where all are 0 no gradient
-        passes.
-    separable : every convolution becomes a depthwise 3x3 and a 1x1 convolution ("SegNet-D").
+    in_channels : int, default 3
+        Channels of the images, 3 for RGB.
+    num_classes : int, default 1
+        Number of output channels.
+    head : {"logits", "documented"}
+        "logits" (default) ends with a plain convolution with bias. "documented" ends with batch
+        norm and ReLU like all other layers: its outputs are never negative, and where all are 0
+        no gradient passes.
+    separable : bool, default False
+        Whether every convolution becomes a depthwise 3x3 and a 1x1 convolution ("SegNet-D").
 
     Raises
     ------
-    ValueError, TypeError : options, or an input, that do not fit; see `blocks.check_input`.
+    ValueError
+        If an option does not fit, or, on a call, the images do not; see `blocks.check_input`.
+    TypeError
+        On a call, if the images are not a floating-point tensor.
+
+    Examples
+    --------
+    Odd heights and widths come back, because the decoder knows the shapes before each pooling:
+
+    >>> import torch
+    >>> from retina_course import SegNet
+    >>> model = SegNet(num_classes=3, separable=True)
+    >>> model(torch.rand(1, 3, 19, 37)).shape
+    torch.Size([1, 3, 19, 37])
     """
 
     size_multiple = 1
@@ -44,7 +62,7 @@ class SegNet(nn.Module):
         *,
         head: str = "logits",
         separable: bool = False,
-    ):
+    ) -> None:
         super().__init__()
         check_channels(in_channels, num_classes)
         check_choice("head", head, HEADS)
@@ -85,19 +103,59 @@ class SegNet(nn.Module):
 
 
 def conv3x3(in_channels: int, out_channels: int, bias: bool = False) -> list[nn.Module]:
+    """A 3x3 convolution that keeps height and width.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of the input and of the output.
+    bias : bool, default False
+        Whether the convolution has a bias.
+
+    Returns
+    -------
+    list of Module
+        The one layer.
+    """
     return [nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=bias)]
 
 
 def separable_conv(in_channels: int, out_channels: int, bias: bool = False) -> list[nn.Module]:
-    """One 3x3 filter for each input channel, then a 1x1 convolution that mixes the channels."""
+    """One 3x3 filter for each input channel, then a 1x1 convolution that mixes the channels.
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+        Channels of the input and of the output.
+    bias : bool, default False
+        Whether the 1x1 convolution has a bias.
+
+    Returns
+    -------
+    list of Module
+        The two layers.
+    """
     return [
         nn.Conv2d(in_channels, in_channels, 3, padding=1, groups=in_channels, bias=False),
         nn.Conv2d(in_channels, out_channels, 1, bias=bias),
     ]
 
 
-def stage(conv, *channels: int) -> nn.Sequential:
-    """Convolution, batch norm and ReLU for each step from one channel count to the next."""
+def stage(conv: Callable[[int, int], list[nn.Module]], *channels: int) -> nn.Sequential:
+    """Convolution, batch norm and ReLU for each step from one channel count to the next.
+
+    Parameters
+    ----------
+    conv : callable
+        Makes the convolution for an input and an output channel count, e.g. `conv3x3`.
+    *channels : int
+        Channels of the input, then of the output of each convolution.
+
+    Returns
+    -------
+    Sequential
+        The layers, which keep height and width.
+    """
     return nn.Sequential(
         *(layer for i, o in pairwise(channels) for layer in (*conv(i, o), *bn_relu(o)))
     )

@@ -11,25 +11,46 @@ from retina_course.models.blocks import check_channels, check_input, conv_bn_rel
 
 
 class UNetLarge(nn.Module):
-    """U-Net of three levels, 8-28-56 channels, bottleneck 112, between stacks of 1x1 convolutions.
+    """U-Net of three levels with 8, 28 and 56 channels, between stacks of 1x1 convolutions.
 
-    `(N, in_channels, H, W) -> (N, num_classes, H, W)` logits, H and W multiples of 8. The network
-    works at the size that it is given: it neither folds nor unfolds, see `folding.Folded`.
-    290,700 parameters with the documented 3 input and 256 output channels, 273,615 with one output.
+    `(N, in_channels, H, W) -> (N, num_classes, H, W)` logits, H and W multiples of 8; the
+    bottleneck has 112 channels. The network works at the size of its input: it neither folds nor
+    unfolds, see `Folded`. 290,700 parameters with the documented 3 input and 256 output channels,
+    273,615 with one output.
 
     Parameters
     ----------
-    in_channels : channels of the input, 3 for RGB, 3 x fold^2 for folded RGB.
-    num_classes : number of output channels; for folded output, classes x fold^2.
+    in_channels : int, default 3
+        Channels of the input, 3 for RGB, 3 x fold^2 for folded RGB.
+    num_classes : int, default 1
+        Number of output channels; for folded output, classes x fold^2.
 
     Raises
     ------
-    ValueError, TypeError : channels, or an input, that do not fit; see `blocks.check_input`.
+    ValueError
+        If a channel count does not fit, or, on a call, the images do not; see `blocks.check_input`.
+    TypeError
+        On a call, if the images are not a floating-point tensor.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from retina_course import UNetLarge, create_model
+    >>> UNetLarge(num_classes=2)(torch.rand(2, 3, 32, 48)).shape
+    torch.Size([2, 2, 32, 48])
+
+    Inside `Folded` it sees a smaller image with more channels:
+
+    >>> model = create_model("unet_large", num_classes=2, fold=4)
+    >>> model.network.in_channels, model.network.num_classes
+    (48, 32)
+    >>> model(torch.rand(2, 3, 64, 96)).shape
+    torch.Size([2, 2, 64, 96])
     """
 
     size_multiple = 8
 
-    def __init__(self, in_channels: int = 3, num_classes: int = 1):
+    def __init__(self, in_channels: int = 3, num_classes: int = 1) -> None:
         super().__init__()
         check_channels(in_channels, num_classes)
         self.in_channels, self.num_classes = in_channels, num_classes

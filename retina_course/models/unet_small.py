@@ -11,24 +11,41 @@ from retina_course.models.blocks import check_channels, check_input, conv_bn_rel
 
 
 class UNetSmall(nn.Module):
-    """U-Net of three levels, 4-8-32 channels, bottleneck 64.
+    """U-Net of three levels with 4, 8 and 32 channels, and a bottleneck of 64.
 
     `(N, in_channels, H, W) -> (N, num_classes, H, W)` logits, H and W multiples of 8.
     63,972 parameters with 3 input and 32 output channels, 63,445 with one output.
 
     Parameters
     ----------
-    in_channels : channels of the images, 3 for RGB.
-    num_classes : number of output channels (1: vessel or not, by a sigmoid outside the model).
+    in_channels : int, default 3
+        Channels of the images, 3 for RGB.
+    num_classes : int, default 1
+        Number of output channels (1: vessel or not, by a sigmoid outside the model).
 
     Raises
     ------
-    ValueError, TypeError : channels, or an input, that do not fit; see `blocks.check_input`.
+    ValueError
+        If a channel count does not fit, or, on a call, the images do not; see `blocks.check_input`.
+    TypeError
+        On a call, if the images are not a floating-point tensor.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from retina_course import UNetSmall
+    >>> model = UNetSmall(num_classes=1).eval()
+    >>> with torch.inference_mode():
+    ...     logits = model(torch.rand(2, 3, 64, 96))
+    >>> logits.shape
+    torch.Size([2, 1, 64, 96])
+    >>> sum(p.numel() for p in model.parameters())
+    63445
     """
 
     size_multiple = 8
 
-    def __init__(self, in_channels: int = 3, num_classes: int = 1):
+    def __init__(self, in_channels: int = 3, num_classes: int = 1) -> None:
         super().__init__()
         check_channels(in_channels, num_classes)
         self.in_channels, self.num_classes = in_channels, num_classes

@@ -1,4 +1,4 @@
-"""What `benchmarks/` measured: JSON with provenance, and images, read by the chapters."""
+"""The results that `benchmarks/` measured: JSON with provenance, images, and their tables."""
 
 from retina_course.results.stored import by_device, image, read
 from retina_course.results.tables import Table, comparison, facts, scores, speed

@@ -1,14 +1,11 @@
-"""What `benchmarks/` measured: JSON with provenance, and images, read by the chapters."""
+"""Tables of the results that `benchmarks/` measured, for the chapters."""
 
 import html
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 from retina_course.results.stored import read, read_all
-
-if TYPE_CHECKING:
-    pass
 
 SCORES = (
     "auc",
@@ -39,9 +36,25 @@ COMPARISON = (
 
 
 class Table:
-    """Rows of text under a head: HTML in a notebook and in the book, aligned text elsewhere."""
+    """A table of text: HTML in a notebook and in the book, aligned text elsewhere.
 
-    def __init__(self, head: Sequence[str], rows: Sequence[Sequence[str]]):
+    Parameters
+    ----------
+    head : sequence of str
+        The titles of the columns.
+    rows : sequence of sequence of str
+        The cells of each row, as many as there are titles.
+
+    Examples
+    --------
+    >>> from retina_course.results import Table
+    >>> Table(["Network", "F1"], [["unet_small", "0.81"], ["segnet", "0.79"]])
+    Network       F1
+    unet_small  0.81
+    segnet      0.79
+    """
+
+    def __init__(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         self.head, self.rows = list(head), [list(row) for row in rows]
 
     def __str__(self) -> str:
@@ -71,8 +84,25 @@ class Table:
         )
 
 
-def facts(result: dict) -> Table:
-    """What a stored run on photographs is: protocol, data, network, recipe, machine, seeds."""
+def facts(result: dict[str, Any]) -> Table:
+    """Tabulate what a stored run on photographs is: protocol, data, network, recipe, machine.
+
+    Parameters
+    ----------
+    result : dict
+        A stored result `NETWORK_chase_db1`, from `read`.
+
+    Returns
+    -------
+    Table
+        Two columns, name and value.
+
+    Examples
+    --------
+    >>> from retina_course import results
+    >>> results.facts(results.read("unet_small_chase_db1")).head
+    ['What', 'Value']
+    """
     recipe, origin = result["recipe"], result["provenance"]
     data, network, runs = result["dataset"], result["model"], result["runs"]
     options = {k: v for k, v in network["options"].items() if k != "num_classes"}
@@ -104,12 +134,28 @@ def facts(result: dict) -> Table:
     )
 
 
-def scores(result: dict) -> Table:
-    """The scores of a stored run, pooled over all test pixels inside the field of view.
+def scores(result: dict[str, Any]) -> Table:
+    """Tabulate the scores of a stored run, pooled over all test pixels inside the field of view.
 
-    Mean and standard deviation over the seeds, where there are several; clDice is the mean over
-    images. "4 flips": probabilities averaged over the image and its three mirror images. `f1` uses
-    the threshold from the training images, `f1_at_half` 0.5.
+    A cell has mean and standard deviation over the seeds, if there are several. clDice is the mean
+    over images. "4 flips" means that the probabilities are averaged over the image and its three
+    mirror images. `f1` uses the threshold from the training images, `f1_at_half` uses 0.5.
+
+    Parameters
+    ----------
+    result : dict
+        A stored result `NETWORK_chase_db1`, from `read`.
+
+    Returns
+    -------
+    Table
+        One row per score; columns for the network, the second observer and an empty prediction.
+
+    Examples
+    --------
+    >>> from retina_course import results
+    >>> results.scores(results.read("unet_small_chase_db1")).head[:3]
+    ['Score', '4 flips', 'no flips']
     """
 
     def network(row: str, score: str) -> str:
@@ -136,9 +182,21 @@ def scores(result: dict) -> Table:
 
 
 def comparison() -> Table:
-    """All networks measured on CHASE_DB1, best AUC first, then second observer and empty map.
+    """Tabulate all networks measured on CHASE_DB1, best AUC first.
 
-    A score is the mean over the seeds of the pooled score, with flip averaging.
+    A score is the mean over the seeds of the pooled score, with averaging over flips. The last two
+    rows are the second observer and an empty prediction.
+
+    Returns
+    -------
+    Table
+        One row per network, and two more.
+
+    Examples
+    --------
+    >>> from retina_course import results
+    >>> results.comparison().head[:3]
+    ['Prediction', 'AUC', 'F1']
     """
     results = read_all("_chase_db1.json")
     rows = [_row(r) for r in sorted(results, key=lambda r: -r["summary"]["flips"]["auc"]["mean"])]
@@ -149,19 +207,33 @@ def comparison() -> Table:
 
 
 def speed(topic: str, device: str = "cpu") -> Table:
-    """Milliseconds of `benchmarks/speed.py`: a row for each network and format, medians.
+    """Tabulate the times of `benchmarks/speed/peers.py`, in milliseconds: medians over the rounds.
 
     For a peer, the number in brackets is the median, over the rounds, of our time divided by the
-    peer's in the same format: below 1, ours is faster.
+    peer's time in the same format. Below 1, ours is faster.
 
     Parameters
     ----------
-    topic : "retina_unet", "linknet" or "encoder"
-    device : "cpu", or "cuda" where the stored run had one
+    topic : {"retina_unet", "linknet", "encoder"}
+        What was measured.
+    device : str, default "cpu"
+        "cpu", or "cuda" if the stored run had one.
+
+    Returns
+    -------
+    Table
+        One row per network and format, one column per task.
 
     Raises
     ------
-    ValueError : nothing was measured for this topic and device.
+    ValueError
+        If nothing was measured for this topic and device.
+
+    Examples
+    --------
+    >>> from retina_course import results
+    >>> results.speed("linknet").head[:2]
+    ['Network', 'Format']
     """
     measured = read("speed")["cases"]
     cases = [case for case in measured if (case["topic"], case["device"]) == (topic, device)]
@@ -182,7 +254,8 @@ def speed(topic: str, device: str = "cpu") -> Table:
     )
 
 
-def _row(result: dict) -> list[str]:
+def _row(result: dict[str, Any]) -> list[str]:
+    """The row of one network in `comparison`."""
     network, recipe, runs = result["model"], result["recipe"], result["runs"]
     summary = result["summary"]["flips"]
     sd = summary["f1"]["sd"]
@@ -204,9 +277,11 @@ def _row(result: dict) -> list[str]:
 
 
 def _text(value: object) -> str:
+    """A value as text, with thousands separators."""
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _macs(value: int) -> str:
+    """A number of multiply-accumulate operations with three digits and its unit."""
     unit, divisor = ("G", 1e9) if value >= 1e9 else ("M", 1e6)
     return f"{value / divisor:.3g} {unit}"

@@ -1,8 +1,8 @@
-"""Training: one loop, `fit`, that a reader can follow from top to bottom, and the documented calls.
+"""Training: one loop, `fit`, that a reader can follow from top to bottom.
 
 `fit` asks for a batch with a random generator that depends on the seed and the step alone. So a
-run that was killed continues from its checkpoint to the very weights of an uninterrupted run (on a
-GPU up to rounding), and no state of any random generator has to be stored.
+run that was killed continues from its checkpoint and ends with the weights of an uninterrupted run
+(on a GPU up to rounding), and no state of any random generator has to be stored.
 """
 
 import math
@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from retina_course.training.checkpoints import History, plain, resume, save
+from retina_course.training.checkpoints import History, resume, save, to_builtin
 from retina_course.training.devices import default_precision
 from retina_course.training.losses import DiceCELoss
 
@@ -34,46 +35,74 @@ def fit(
     lr: float = 1e-2,
     seed: int = 0,
     precision: torch.dtype | None = None,
-    validate: Callable[[nn.Module], dict] | None = None,
+    validate: Callable[[nn.Module], dict[str, Any]] | None = None,
     every: int = 100,
-    checkpoint: str | os.PathLike | None = None,
-    settings: dict | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    settings: dict[str, Any] | None = None,
     progress: bool = True,
 ) -> History:
     """Train `model` in place: AdamW, one cosine from `lr` to zero, gradients clipped at norm 1.
 
     Parameters
     ----------
-    model : on the device to train on; it ends in eval mode.
-    sample : `sample(generator) -> (images, targets)`, one batch, e.g. `RandomCrops`. Targets that
-        are a list of dicts go to the model with the images, as detectors take them
-        (`RandomAffine`): the loss is then the sum of those that the model returns.
-    steps : number of batches.
-    loss : scalar loss of logits and targets; cross-entropy plus Dice where not given.
-    lr : highest learning rate: 1e-2 below 0.3 M weights, 1e-3 above.
-    precision : type of the autocast; None chooses by device, see `default_precision`.
-    validate : `validate(model) -> dict`, called each `every` steps on the model in eval mode.
-    checkpoint : file written each `every` steps and at the end, atomically; where it exists, the
-        run continues from it.
-    settings : what else a run must agree in to be continued: batch, crop, loss, precision; not
+    model : nn.Module
+        On the device to train on. It ends in eval mode.
+    sample : callable
+        `sample(generator)` returns `(images, targets)`, one batch; `RandomCrops` is one. Targets
+        that are a list of dicts go to the model with the images, as detectors take them
+        (`RandomAffine`). The loss is then the sum of the losses that the model returns.
+    steps : int
+        Number of batches.
+    loss : callable, optional
+        `loss(logits, targets)` returns a scalar. `DiceCELoss` by default.
+    lr : float, default 1e-2
+        Highest learning rate: 1e-2 suits networks below 0.3 M weights, 1e-3 those above.
+    seed : int, default 0
+        Seed of the batches. The model's first weights were drawn before, see `seed_everything`.
+    precision : torch.dtype, optional
+        Type of the autocast. `default_precision` chooses by device where it is not given.
+    validate : callable, optional
+        `validate(model)` returns a dict of scores. Called every `every` steps, and at the end, on
+        the model in eval mode.
+    every : int, default 100
+        Steps from one validation, and one checkpoint, to the next.
+    checkpoint : str or PathLike, optional
+        File written every `every` steps and at the end, atomically. Where it exists, the run
+        continues from it.
+    settings : dict, optional
+        What else a run must agree in to be continued: batch, crop, loss, precision. These are not
         checked otherwise.
+    progress : bool, default True
+        Whether to show a progress bar.
 
     Returns
     -------
-    History : also stored in the checkpoint.
+    History
+        The loss of each step and what `validate` returned; also stored in the checkpoint.
 
     Raises
     ------
-    FloatingPointError : the loss is not finite; names the step and the batch.
-    ValueError : a checkpoint of another run (seed, steps, learning rate or `settings` differ) or of
-        another model.
+    ValueError
+        If `steps` is below 1, or if the checkpoint is damaged or belongs to another run (seed,
+        steps, learning rate or `settings` differ) or to another model.
+    FloatingPointError
+        If the loss is not finite. The message names the step and the batch.
+
+    Examples
+    --------
+    >>> from retina_course import RandomCrops, create_model, fit, synthetic_batch
+    >>> images, vessels, _ = synthetic_batch(2, size=64)
+    >>> crops = RandomCrops(images, vessels, size=32, batch_size=2)
+    >>> history = fit(create_model("unet_small"), crops, steps=3, progress=False)
+    >>> len(history.loss)
+    3
     """
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}.")
     device = next(model.parameters()).device
     precision = precision or default_precision(device)
     loss = loss or DiceCELoss()
-    model.to(memory_format=torch.channels_last)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's gap
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr, fused=True)
     # float16 has a small range: the scaler keeps small gradients from vanishing.
     scaler = torch.amp.GradScaler(device.type, enabled=precision == torch.float16)
@@ -81,7 +110,7 @@ def fit(
     history, rank = History(), dist.get_rank() if dist.is_initialized() else 0
 
     state = {"model": model, "optimizer": optimizer, "scaler": scaler}
-    run = plain({"seed": seed, "steps": steps, "lr": lr, **(settings or {})})
+    run = to_builtin({"seed": seed, "steps": steps, "lr": lr, **(settings or {})})
     done = 0
     if checkpoint is not None and Path(checkpoint).exists():
         done, history = resume(Path(checkpoint), state, run, device)
@@ -121,7 +150,7 @@ def fit(
         if (step + 1) % every == 0 or last:
             model.eval()
             if validate:
-                history.validation.append(plain({"step": step + 1, **validate(model)}))
+                history.validation.append(to_builtin({"step": step + 1, **validate(model)}))
             history.seconds = time.perf_counter() - started
             if checkpoint is not None and rank == 0:
                 save(Path(checkpoint), step + 1, history, state, run)
@@ -131,12 +160,35 @@ def fit(
 
 
 def batch_generator(seed: int, step: int, rank: int = 0) -> Generator:
-    """The random generator of one batch: the same for the same seed, step and process."""
+    """The random generator of one batch: the same for the same seed, step and process.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the run, 0 or more.
+    step : int
+        Number of the batch, from 0.
+    rank : int, default 0
+        Number of the process under `torchrun`.
+
+    Returns
+    -------
+    Generator
+        On the CPU, freshly seeded.
+
+    Examples
+    --------
+    >>> import torch
+    >>> again = [torch.rand(2, generator=batch_generator(seed=0, step=7)) for _ in range(2)]
+    >>> torch.equal(*again)
+    True
+    """
     mixed = np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0]
     return Generator().manual_seed(int(mixed >> 1))
 
 
 def _finite(losses: list[Tensor], step: int, seed: int, sample: Sample, rank: int) -> list[float]:
+    """The numbers of the last losses, up to that of `step`; all must be finite."""
     values = torch.stack(losses).tolist()
     for i, value in enumerate(values):
         if not math.isfinite(value):

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from os import PathLike
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +26,38 @@ from retina_course.training.loop import fit
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a training run is made of, besides its data and its seed."""
+    """What a training run is made of, besides its data and its seed.
+
+    Parameters
+    ----------
+    steps : int, default 8000
+        Number of batches.
+    batch_size : int, default 4
+        Crops per batch.
+    crop : int, default 256
+        Height and width of a crop in pixels.
+    lr : float, default 1e-2
+        Highest learning rate, see `learning_rate`.
+    fov_diameter : int, default 640
+        Pixels that the field of view spans after resampling.
+    rotation : float, default 45.0
+        Largest rotation of a crop in degrees, to either side.
+    jitter : float, default 0.2
+        Strength of the change of colours, at most 1; see `RandomCrops`.
+
+    Raises
+    ------
+    ValueError
+        If a value is not positive and finite (`rotation` and `jitter` may be 0), or if `jitter`
+        is above 1.
+
+    Examples
+    --------
+    >>> from retina_course import Recipe
+    >>> Recipe(steps=500, crop=64)  # doctest: +NORMALIZE_WHITESPACE
+    Recipe(steps=500, batch_size=4, crop=64, lr=0.01, fov_diameter=640, rotation=45.0,
+           jitter=0.2)
+    """
 
     steps: int = 8000
     batch_size: int = 4
@@ -35,7 +67,7 @@ class Recipe:
     rotation: float = 45.0
     jitter: float = 0.2
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             if not (0 < value < math.inf or value == 0 and name in ("rotation", "jitter")):
                 raise ValueError(f"{name} must be positive and finite, got {value}.")
@@ -48,26 +80,63 @@ def train_vessels(
     photographs: Iterable[Photograph],
     recipe: Recipe = Recipe(),
     *,
-    options: dict | None = None,
+    options: dict[str, Any] | None = None,
     seed: int = 0,
-    checkpoint: str | PathLike | None = None,
+    checkpoint: str | PathLike[str] | None = None,
     device: torch.device | None = None,
     precision: torch.dtype | None = None,
-    **fit_options,
+    **fit_options: Any,
 ) -> tuple[nn.Module, History]:
-    """Train the network `name`, with one output, to find vessels.
+    """Train the network `name`, with one output channel, to find vessels.
 
     The photographs stay on the device. Everything random follows from `seed`.
 
     Parameters
     ----------
-    options : of the network, see `create_model`; e.g. `{"fold": 4}` for "unet_large".
-    checkpoint, precision, fit_options : see `fit`.
-    device : the GPU where there is one, by default.
+    name : str
+        Name of the network, one of `list_models`.
+    photographs : iterable of Photograph
+        A dataset such as `ChaseDB1(split="train")`.
+    recipe : Recipe, optional
+        Steps, crops, learning rate and augmentation.
+    options : dict, optional
+        Options of the network, see `create_model`; e.g. `{"fold": 4}` for "unet_large".
+    seed : int, default 0
+        Seed of the first weights and of the batches.
+    checkpoint : str or PathLike, optional
+        File to write, and to continue from where it exists; see `fit`.
+    device : torch.device, optional
+        Where to train. The GPU where there is one, by default.
+    precision : torch.dtype, optional
+        Type of the autocast, see `fit`.
+    **fit_options
+        Further options of `fit`, e.g. `validate`, `every` or `progress`.
+
+    Returns
+    -------
+    model : nn.Module
+        The trained network, on the CPU, in eval mode.
+    history : History
+        The loss of each step and what `validate` returned.
 
     Raises
     ------
-    ValueError : no photograph, no vessel in them, a crop that does not fit; see also `fit`.
+    ValueError
+        If there is no photograph, or no vessel in any, or if a crop is larger than the resampled
+        images; see also `fit`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from retina_course import Recipe, make_fundus, train_vessels
+    >>> from retina_course.data.datasets import Photograph
+    >>> fundus = make_fundus(64, seed=0)
+    >>> image = (255 * fundus.image).byte().permute(1, 2, 0).numpy()
+    >>> photograph = Photograph("a", "a", image, fundus.vessel.numpy(), fundus.fov.numpy())
+    >>> recipe = Recipe(steps=2, batch_size=2, crop=32, fov_diameter=56)
+    >>> model, history = train_vessels("unet_small", [photograph], recipe, progress=False)
+    >>> len(history.loss)
+    2
     """
     device = device or default_device()
     images, targets = stack_images(photographs, recipe.fov_diameter)
@@ -102,15 +171,31 @@ def train_vessels(
 
 
 def stack_images(photographs: Iterable[Photograph], fov_diameter: int) -> tuple[Tensor, Tensor]:
-    """Images `(M, 3, H, W)` float32 and vessels `(M, 1, H, W)` float32, one size, one scale.
+    """Turn photographs into one batch of images and one of vessels, of one size and one scale.
 
     Each photograph is cropped to its field of view, with a small margin, and resampled so that the
-    field has `fov_diameter` pixels, as `inference.segment` does it; the vessels by nearest
-    neighbour, since a training target must stay binary. Smaller ones are padded with black.
+    field of view has `fov_diameter` pixels, as `inference.segment` does it. The vessels are
+    resampled by nearest neighbour, since a training target must stay binary. Smaller images are
+    padded with black.
+
+    Parameters
+    ----------
+    photographs : iterable of Photograph
+        M photographs of any size.
+    fov_diameter : int
+        Pixels that the longer side of the field of view is to span.
+
+    Returns
+    -------
+    images : Tensor
+        float32 `(M, 3, H, W)` in [0, 1].
+    targets : Tensor
+        float32 `(M, 1, H, W)` of zeros and ones.
 
     Raises
     ------
-    ValueError : no photograph, no vessel in any, or nothing but vessels.
+    ValueError
+        If there is no photograph, no vessel in any, or nothing but vessels.
     """
     crops = [_view(photograph, fov_diameter) for photograph in photographs]
     if not crops:
@@ -134,14 +219,45 @@ def set_head_bias(model: nn.Module, fraction: float) -> None:
     """Start the last layer's bias at the log-odds of the fraction of vessel pixels.
 
     The first prediction is then that fraction itself, everywhere, and the first steps need not
-    learn it; from a large random head some seeds never leave a constant output.
+    learn it. From a large random head some seeds never leave a constant output.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Changed in place: all values of its last parameter whose name ends in "bias".
+    fraction : float
+        Fraction of vessel pixels, between 0 and 1, both excluded.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> head = nn.Conv2d(8, 1, kernel_size=1)
+    >>> set_head_bias(head, 0.1)
+    >>> print(f"{head.bias.sigmoid().item():.2f}")
+    0.10
     """
     biases = [parameter for name, parameter in model.named_parameters() if name.endswith("bias")]
     nn.init.constant_(biases[-1], math.log(fraction / (1 - fraction)))
 
 
 def learning_rate(name: str) -> float:
-    """The highest learning rate for the network `name`: 1e-2 below 0.3 M weights, 1e-3 above."""
+    """The highest learning rate that suits a network, by the number of its weights.
+
+    Parameters
+    ----------
+    name : str
+        Name of the network, one of `list_models`.
+
+    Returns
+    -------
+    float
+        1e-2 below 0.3 M weights, 1e-3 above.
+
+    Examples
+    --------
+    >>> learning_rate("unet_small"), learning_rate("retina_segmentor")
+    (0.01, 0.001)
+    """
     weights = sum(parameter.numel() for parameter in create_model(name).parameters())
     return 1e-2 if weights < 300_000 else 1e-3
 

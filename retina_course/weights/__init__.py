@@ -1,4 +1,4 @@
-"""Trained weights that come with the package, and how one's own are saved and loaded."""
+"""Trained weights that come with the package, and saving and loading of your own."""
 
 from retina_course.weights.storage import INTENDED_USE, available, load, save
 

@@ -1,12 +1,14 @@
-"""Trained weights: a safetensors file with the tensors, and a JSON card that says what they are.
+"""Trained weights: a safetensors file with the tensors, and a JSON card that describes them.
 
-No pickle is read or written: a stranger's weights file can hold wrong numbers, but no code.
+No pickle is read or written. A weights file from elsewhere can therefore contain wrong numbers,
+but not code.
 """
 
 import hashlib
 import json
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -22,26 +24,60 @@ INTENDED_USE = "Teaching and research. Not a medical device."
 
 
 def available() -> list[str]:
-    """Names of the weights that come with the package; `load` accepts them."""
+    """List the weights that come with the package.
+
+    Returns
+    -------
+    list of str
+        Names that `load` accepts, sorted.
+
+    Examples
+    --------
+    >>> from retina_course import weights
+    >>> "unet_small" in weights.available()
+    True
+    """
     return sorted(path.stem for path in _SHIPPED.glob("*.safetensors"))
 
 
-def save(path: str | PathLike, model: nn.Module, card: dict, *, half: bool = False) -> None:
-    """Write `NAME.safetensors` and its card `NAME.json`; each appears whole or not at all.
+def save(
+    path: str | PathLike[str], model: nn.Module, card: dict[str, Any], *, half: bool = False
+) -> None:
+    """Save the weights of a model as `NAME.safetensors`, with their card `NAME.json`.
+
+    Each of the two files appears whole or not at all.
 
     Parameters
     ----------
-    path : a name that ends in `.safetensors`.
-    card : at least `model` and `options`, from which `create_model` builds this network. Usual
-        besides: `size`, `fov_diameter` (pixels), `threshold`, `training_data`, `metrics`,
-        `licence`. `intended_use` and the file's `sha256` are added.
-    half : store float16, half the size; `load` returns float32 all the same. Scores of a card
-        must then be those of the rounded weights.
+    path : str or PathLike
+        A file name that ends in `.safetensors`; missing folders are created.
+    model : nn.Module
+        The model, on any device.
+    card : dict
+        At least `model` and `options`, from which `create_model` builds this network. Common
+        further keys are `size`, `fov_diameter` (pixels), `threshold`, `training_data`, `metrics`
+        and `licence`. `intended_use` and the file's `sha256` are added.
+    half : bool, default False
+        Store float16, which halves the file; `load` returns float32 all the same. Scores in the
+        card must then be those of the rounded weights.
 
     Raises
     ------
-    ValueError : another ending, an incomplete card, a card that does not describe `model`, or
-        weights too large for float16.
+    ValueError
+        If the file name has another ending, the card is incomplete or does not describe `model`,
+        or a weight is too large for float16.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from retina_course import create_model, weights
+    >>> model = create_model("unet_small")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "mine.safetensors")
+    ...     weights.save(path, model, {"model": "unet_small", "options": {}})
+    ...     loaded, card = weights.load(path)
+    >>> all(torch.equal(a, b) for a, b in zip(model.parameters(), loaded.parameters()))
+    True
     """
     path = _checked_suffix(path)
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
@@ -50,7 +86,7 @@ def save(path: str | PathLike, model: nn.Module, card: dict, *, half: bool = Fal
         tensors = {n: t.half() if t.is_floating_point() else t for n, t in tensors.items()}
         large = [name for name, t in tensors.items() if not t.isfinite().all()]
         if large:
-            raise ValueError(f"{large[0]} is not finite in float16: save it with half=False.")
+            raise ValueError(f"{large[0]} is not finite in float16. Save it with half=False.")
         card = {**card, "stored_as": "float16"}
     data = save_tensors(tensors)
     card = {"intended_use": INTENDED_USE, **card, "sha256": hashlib.sha256(data).hexdigest()}
@@ -60,18 +96,35 @@ def save(path: str | PathLike, model: nn.Module, card: dict, *, half: bool = Fal
     write_atomically(path.with_suffix(".json"), text.encode())
 
 
-def load(path_or_name: str | PathLike) -> tuple[nn.Module, dict]:
-    """The model, on the CPU in eval mode, and its card.
+def load(path_or_name: str | PathLike[str]) -> tuple[nn.Module, dict[str, Any]]:
+    """Load a model with trained weights, and their card.
 
     Parameters
     ----------
-    path_or_name : a `.safetensors` file with its card beside it, or one of `available()`.
+    path_or_name : str or PathLike
+        A `.safetensors` file with its card beside it, or one of `available()`.
+
+    Returns
+    -------
+    model : nn.Module
+        The model in eval mode, float32, on the CPU.
+    card : dict
+        The card.
 
     Raises
     ------
-    FileNotFoundError : the file or its card is missing.
-    ValueError : unknown name; not a safetensors file; a damaged file; a card that is no JSON, or
-        does not describe these tensors.
+    FileNotFoundError
+        If the file or its card is missing.
+    ValueError
+        If the name is unknown, the file is damaged or not a safetensors file, or the card is not
+        valid JSON or does not describe these tensors.
+
+    Examples
+    --------
+    >>> from retina_course import weights
+    >>> model, card = weights.load("unet_small")
+    >>> type(model).__name__, card["intended_use"]
+    ('UNetSmall', 'Teaching and research. Not a medical device.')
     """
     path = _find(path_or_name)
     card = _read_card(path.with_suffix(".json"))
@@ -95,7 +148,8 @@ def load(path_or_name: str | PathLike) -> tuple[nn.Module, dict]:
     return model.eval(), card
 
 
-def _find(path_or_name: str | PathLike) -> Path:
+def _find(path_or_name: str | PathLike[str]) -> Path:
+    """The weights file, which exists."""
     if isinstance(path_or_name, str) and not Path(path_or_name).suffix:
         if path_or_name not in available():
             raise ValueError(
@@ -105,11 +159,12 @@ def _find(path_or_name: str | PathLike) -> Path:
         return _SHIPPED / f"{path_or_name}.safetensors"
     path = _checked_suffix(path_or_name)
     if not path.is_file():
-        raise FileNotFoundError(f"No weights file {path}.")
+        raise FileNotFoundError(f"There is no weights file {path}.")
     return path
 
 
-def _checked_suffix(path: str | PathLike) -> Path:
+def _checked_suffix(path: str | PathLike[str]) -> Path:
+    """A path that ends in `.safetensors`."""
     path = Path(path)
     if path.suffix in (".pth", ".pt", ".ckpt", ".bin"):
         raise ValueError(
@@ -122,7 +177,8 @@ def _checked_suffix(path: str | PathLike) -> Path:
     return path
 
 
-def _read_card(path: Path) -> dict:
+def _read_card(path: Path) -> dict[str, Any]:
+    """The card, whose numbers are in their range."""
     if not path.is_file():
         raise FileNotFoundError(
             f"The weights' card {path} is missing; it says which model the tensors belong to."
@@ -143,7 +199,8 @@ def _read_card(path: Path) -> dict:
     return card
 
 
-def _build(card: dict, path: Path, device: str = "cpu") -> nn.Module:
+def _build(card: dict[str, Any], path: Path, device: str = "cpu") -> nn.Module:
+    """The model that a card describes, with random weights."""
     missing = [key for key in ("model", "options") if key not in card]
     if missing:
         raise ValueError(f"The card of {path} lacks {' and '.join(missing)}.")
@@ -155,6 +212,7 @@ def _build(card: dict, path: Path, device: str = "cpu") -> nn.Module:
 
 
 def _compare(tensors: dict[str, Tensor], model: nn.Module, path: Path) -> None:
+    """Check that the tensors have the names and shapes of the model's."""
     expected = {name: tuple(t.shape) for name, t in model.state_dict().items()}
     found = {name: tuple(t.shape) for name, t in tensors.items()}
     names = [*expected, *(name for name in found if name not in expected)]

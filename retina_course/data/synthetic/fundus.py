@@ -1,13 +1,14 @@
-"""Synthetic fundus images: seeded, of any size, with masks that are exact because they are drawn.
+"""Synthetic fundus images from a seed, of any size, with an exact ground truth.
 
-A scene is drawn from the seed in units of the radius of the field of view, then painted at the
-size asked for: the same seed gives the same eye at every size (pixel noise apart). Masks are made
-from the geometry, before blur and noise. The image follows a simple optical model: light reflected
-by the fundus, dimmed by what lies before it (blood, pigment) by the law of Beer and Lambert.
+The seed determines a scene, in units of the radius of the field of view. The scene is then painted
+at the requested size, so the same seed gives the same eye at every size (apart from pixel noise).
+The masks are computed from the geometry, before blur and noise, and are therefore exact. The image
+follows a simple optical model: blood and pigment attenuate the light that the fundus reflects, by
+the law of Beer and Lambert.
 
-All randomness comes from `numpy.random.Generator(PCG64(...))`, by its methods `random` and
-`standard_normal` only. Masks, classes and boxes are the same on every machine; the image is
-quantised to 8 bits, as a photograph is, and may differ by one level (1/255) in single pixels.
+All random numbers come from `numpy.random.Generator(PCG64(...))`, by its methods `random` and
+`standard_normal` only. Masks, classes and boxes are the same on every machine. The image is
+quantised to 8 bits, like a photograph, and may differ by one level (1/255) in single pixels.
 """
 
 from __future__ import annotations
@@ -18,50 +19,66 @@ from numbers import Integral
 import numpy as np
 import torch
 from scipy import ndimage
+from torch import Tensor
 
 from retina_course.data.synthetic import scene as fundus_scene
 
 BACKGROUND, VESSEL, DISC, LESION = range(4)
-SMALLEST = 32
+MIN_SIZE = 32  # pixels
 
 
 @dataclass(frozen=True)
 class Fundus:
     """One synthetic fundus image with its exact layers.
 
-    Attributes
+    The layers `artery`, `vein`, `disc`, `haemorrhage` and `exudate` lie inside `fov` and may
+    overlap.
+
+    Parameters
     ----------
-    image : float32 (3, H, W), RGB in [0, 1], black outside the field of view.
-    artery, vein, disc, haemorrhage, exudate, fov : bool (H, W). The first five lie inside `fov`
-        and may overlap.
-    boxes : float32 (K, 4), x1, y1, x2, y2 in pixels, x2 and y2 exclusive: the disc, then each
+    image : Tensor
+        `(3, H, W)`, float32 RGB in [0, 1], black outside the field of view.
+    artery, vein : Tensor
+        `(H, W)`, bool: the vessels of each kind.
+    disc : Tensor
+        `(H, W)`, bool: the optic disc.
+    haemorrhage, exudate : Tensor
+        `(H, W)`, bool: the dark and the bright lesions.
+    fov : Tensor
+        `(H, W)`, bool: the field of view.
+    boxes : Tensor
+        `(K, 4)`, float32, x1, y1, x2, y2 in pixels, x2 and y2 exclusive: the disc, then each
         connected lesion.
-    labels : int64 (K,), class ids of the boxes: 2 disc, 3 lesion.
+    labels : Tensor
+        `(K,)`, int64, the class of each box: 2 disc, 3 lesion.
     """
 
-    image: torch.Tensor
-    artery: torch.Tensor
-    vein: torch.Tensor
-    disc: torch.Tensor
-    haemorrhage: torch.Tensor
-    exudate: torch.Tensor
-    fov: torch.Tensor
-    boxes: torch.Tensor
-    labels: torch.Tensor
+    image: Tensor
+    artery: Tensor
+    vein: Tensor
+    disc: Tensor
+    haemorrhage: Tensor
+    exudate: Tensor
+    fov: Tensor
+    boxes: Tensor
+    labels: Tensor
 
     @property
-    def vessel(self) -> torch.Tensor:
-        """Arteries and veins together, bool (H, W)."""
+    def vessel(self) -> Tensor:
+        """Arteries and veins together, `(H, W)`, bool."""
         return self.artery | self.vein
 
     @property
-    def lesion(self) -> torch.Tensor:
-        """Haemorrhages (dark) and hard exudates (bright) together, bool (H, W)."""
+    def lesion(self) -> Tensor:
+        """Haemorrhages (dark) and hard exudates (bright) together, `(H, W)`, bool."""
         return self.haemorrhage | self.exudate
 
     @property
-    def classes(self) -> torch.Tensor:
-        """0 background, 1 vessel, 2 disc, 3 lesion, int64 (H, W); lesion over vessel over disc."""
+    def classes(self) -> Tensor:
+        """The class map, `(H, W)`, int64: 0 background, 1 vessel, 2 disc, 3 lesion.
+
+        Where they overlap, lesions hide vessels, and both hide the disc.
+        """
         classes = torch.zeros(self.fov.shape, dtype=torch.int64)
         classes[self.disc] = DISC
         classes[self.vessel] = VESSEL
@@ -70,17 +87,36 @@ class Fundus:
 
 
 def make_fundus(size: int | tuple[int, int] = 512, seed: int = 0) -> Fundus:
-    """Make one fundus image.
+    """Generate one synthetic fundus image with its layers.
 
     Parameters
     ----------
-    size : side in pixels, or (height, width), each at least 32. Where they differ, the round
-        field of view fits the shorter side.
-    seed : integer >= 0; the same seed gives the same eye at every size.
+    size : int or tuple of int, default 512
+        Side in pixels, or height and width, each at least 32. Where they differ, the round field
+        of view fits the shorter side.
+    seed : int, default 0
+        At least 0; the same seed gives the same eye at every size.
+
+    Returns
+    -------
+    Fundus
+        The image, its layers, and the boxes of disc and lesions.
 
     Raises
     ------
-    TypeError, ValueError : `size` or `seed` is not of that kind.
+    TypeError
+        If `size` or `seed` are not integers.
+    ValueError
+        If `size` is less than 32, or `seed` is negative.
+
+    Examples
+    --------
+    >>> from retina_course import make_fundus
+    >>> fundus = make_fundus(size=(64, 96), seed=13)
+    >>> fundus.image.shape, fundus.vessel.shape
+    (torch.Size([3, 64, 96]), torch.Size([64, 96]))
+    >>> fundus.classes.unique()  # background, vessel, disc, lesion
+    tensor([0, 1, 2, 3])
     """
     height, width = _checked_size(size)
     scene = fundus_scene.Scene(_checked_seed(seed))
@@ -97,39 +133,108 @@ def make_fundus(size: int | tuple[int, int] = 512, seed: int = 0) -> Fundus:
 
 def synthetic_batch(
     n: int, size: int | tuple[int, int] = 128, seed: int = 0
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """`n` synthetic images for vessel segmentation; other seeds give other images.
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Generate `n` synthetic images for vessel segmentation.
+
+    Parameters
+    ----------
+    n : int
+        Number of images.
+    size : int or tuple of int, default 128
+        Side in pixels, or height and width, each at least 32.
+    seed : int, default 0
+        Seed of the batch; other seeds give other images.
 
     Returns
     -------
-    images float32 (n, 3, H, W), vessels float32 (n, 1, H, W) in {0, 1}, fovs bool (n, 1, H, W).
+    images : Tensor
+        `(n, 3, H, W)`, float32 RGB in [0, 1].
+    vessels : Tensor
+        `(n, 1, H, W)`, float32 in {0, 1}.
+    fovs : Tensor
+        `(n, 1, H, W)`, bool, the fields of view.
+
+    Examples
+    --------
+    >>> from retina_course import synthetic_batch
+    >>> images, vessels, fovs = synthetic_batch(2, size=64, seed=0)
+    >>> images.shape, vessels.shape, fovs.dtype
+    (torch.Size([2, 3, 64, 64]), torch.Size([2, 1, 64, 64]), torch.bool)
     """
-    made = make_fundus_images(n, size, seed)
-    images = torch.stack([fundus.image for fundus in made])
-    vessels = torch.stack([fundus.vessel for fundus in made])[:, None].float()
-    return images, vessels, torch.stack([fundus.fov for fundus in made])[:, None]
+    batch = make_fundus_images(n, size, seed)
+    images = torch.stack([fundus.image for fundus in batch])
+    vessels = torch.stack([fundus.vessel for fundus in batch])[:, None].float()
+    return images, vessels, torch.stack([fundus.fov for fundus in batch])[:, None]
 
 
 def synthetic_classes(
     n: int, size: int | tuple[int, int] = 128, seed: int = 0
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The images of `synthetic_batch(n, size, seed)`, and their class maps int64 (n, H, W)."""
-    made = make_fundus_images(n, size, seed)
-    images = torch.stack([fundus.image for fundus in made])
-    return images, torch.stack([fundus.classes for fundus in made])
+) -> tuple[Tensor, Tensor]:
+    """Generate the images of `synthetic_batch(n, size, seed)` with their class maps.
+
+    Parameters
+    ----------
+    n : int
+        Number of images.
+    size : int or tuple of int, default 128
+        Side in pixels, or height and width, each at least 32.
+    seed : int, default 0
+        Seed of the batch; other seeds give other images.
+
+    Returns
+    -------
+    images : Tensor
+        `(n, 3, H, W)`, float32 RGB in [0, 1].
+    classes : Tensor
+        `(n, H, W)`, int64: 0 background, 1 vessel, 2 disc, 3 lesion.
+
+    Examples
+    --------
+    >>> images, classes = synthetic_classes(2, size=64, seed=0)
+    >>> images.shape, classes.shape
+    (torch.Size([2, 3, 64, 64]), torch.Size([2, 64, 64]))
+    """
+    batch = make_fundus_images(n, size, seed)
+    images = torch.stack([fundus.image for fundus in batch])
+    return images, torch.stack([fundus.classes for fundus in batch])
 
 
 def make_fundus_images(n: int, size: int | tuple[int, int] = 128, seed: int = 0) -> list[Fundus]:
-    """`n` images with all their layers; other seeds give other images."""
+    """Generate `n` synthetic images with all their layers.
+
+    Parameters
+    ----------
+    n : int
+        Number of images.
+    size : int or tuple of int, default 128
+        Side in pixels, or height and width, each at least 32.
+    seed : int, default 0
+        Seed of the batch; other seeds give other images.
+
+    Returns
+    -------
+    list of Fundus
+        The images.
+
+    Raises
+    ------
+    ValueError
+        If `n` is not an integer of at least 1.
+
+    Examples
+    --------
+    >>> [fundus.image.shape for fundus in make_fundus_images(2, size=(32, 40))]
+    [torch.Size([3, 32, 40]), torch.Size([3, 32, 40])]
+    """
     if not isinstance(n, Integral) or n < 1:
-        raise ValueError(f"n must be a whole number of images, 1 or more, got {n!r}")
+        raise ValueError(f"n must be an integer of at least 1, got {n!r}.")
     seed = _checked_seed(seed)
-    # Hashed, so that the batches of two neighbouring seeds share no image.
+    # Hashed, so that the batches of two neighbouring seeds have no image in common.
     seeds = [np.random.SeedSequence((seed, i)).generate_state(1, np.uint64)[0] for i in range(n)]
     return [make_fundus(size, int(one)) for one in seeds]
 
 
-def _boxes(disc: np.ndarray, lesion: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+def _boxes(disc: np.ndarray, lesion: np.ndarray) -> tuple[Tensor, Tensor]:
     """Boxes of the disc and of each lesion (pixels that touch, also at corners, are one)."""
     pieces, _ = ndimage.label(lesion, structure=np.ones((3, 3)))
     places = ndimage.find_objects(disc.astype(np.int8)) + ndimage.find_objects(pieces)
@@ -141,22 +246,26 @@ def _boxes(disc: np.ndarray, lesion: np.ndarray) -> tuple[torch.Tensor, torch.Te
     )
 
 
-def _checked_size(size) -> tuple[int, int]:
+def _checked_size(size: object) -> tuple[int, int]:
+    """`size` as (height, width)."""
     pair = (size, size) if isinstance(size, Integral) else size
     if (
         not isinstance(pair, tuple | list)
         or len(pair) != 2
         or not all(isinstance(side, Integral) and not isinstance(side, bool) for side in pair)
     ):
-        raise TypeError(f"size must be an int or (height, width) in whole pixels, got {size!r}")
-    if min(pair) < SMALLEST:
-        raise ValueError(f"size must be at least {SMALLEST} pixels each way, got {size!r}")
+        raise TypeError(f"size must be an int or (height, width) in pixels, got {size!r}.")
+    if min(pair) < MIN_SIZE:
+        raise ValueError(
+            f"size must be at least {MIN_SIZE} pixels in each direction, got {size!r}."
+        )
     return int(pair[0]), int(pair[1])
 
 
-def _checked_seed(seed) -> int:
+def _checked_seed(seed: object) -> int:
+    """`seed` as an int >= 0."""
     if not isinstance(seed, Integral) or isinstance(seed, bool):
-        raise TypeError(f"seed must be an integer, got {seed!r}")
+        raise TypeError(f"seed must be an integer, got {seed!r}.")
     if seed < 0:
-        raise ValueError(f"seed must be 0 or more, got {seed!r}")
+        raise ValueError(f"seed must be at least 0, got {seed!r}.")
     return int(seed)

@@ -1,9 +1,9 @@
 """Vessel trees for the synthetic fundus images: grown as geometry, then painted.
 
-A tree starts from trunks (the arcades that leave the optic disc). Target points spread over the
-retina are then joined to it one after the other, each by the cheapest forward connection, in the
-manner of constrained constructive optimisation (Schreiner and Buxbaum 1993). Calibres follow from
-the finished tree by Murray's law (1926): at each fork r0^3 = r1^3 + r2^3.
+A tree starts from trunks, the arcades that leave the optic disc. Target points all over the retina
+are then joined to it one after the other, each by the cheapest forward connection, similar to
+constrained constructive optimisation (Schreiner and Buxbaum 1993). The calibres follow from the
+finished tree by Murray's law (1926): at each fork r0^3 = r1^3 + r2^3.
 
 Coordinates are (x, y) in units of the radius of the field of view, origin at its centre, y down.
 """
@@ -15,16 +15,25 @@ from dataclasses import dataclass
 import numpy as np
 
 STEP = 0.025  # spacing of the nodes along a vessel
-REACH = 1.08  # vessels run on a little beyond the field of view
 
 
 @dataclass(frozen=True)
 class Tree:
-    """Nodes of one tree; node i is joined to node `parent[i]` (-1 at a root) with `radius[i]`."""
+    """A vessel tree: nodes, each joined to its parent by a straight segment.
 
-    points: np.ndarray  # (N, 2)
-    parent: np.ndarray  # (N,), parent[i] < i
-    radius: np.ndarray  # (N,)
+    Parameters
+    ----------
+    points : ndarray
+        `(N, 2)`, the nodes.
+    parent : ndarray of int
+        `(N,)`, the index of each node's parent, which is smaller than its own; -1 at a root.
+    radius : ndarray
+        `(N,)`, the radius of the segment to the parent.
+    """
+
+    points: np.ndarray
+    parent: np.ndarray
+    radius: np.ndarray
 
 
 def grow(
@@ -34,17 +43,37 @@ def grow(
     tortuosity: float,
     twig_radius: float,
 ) -> Tree:
-    """Join every target to the trunks and give each node its calibre.
+    """Join every target to the trunks and compute the radius at each node.
 
     Parameters
     ----------
-    trunks : list of (M, 2) arrays from the disc outwards.
-    targets : (T, 2) end points of the twigs, in the order in which they are joined.
-    tortuosity : sideways excursion of a branch as a share of its length.
-    twig_radius : radius at the end of a twig.
+    rng : numpy.random.Generator
+        Source of the random numbers.
+    trunks : list of ndarray
+        `(M, 2)` each, from the disc outwards.
+    targets : ndarray
+        `(T, 2)`, end points of the twigs, in the order in which they are joined.
+    tortuosity : float
+        Sideways excursion of a branch as a fraction of its length.
+    twig_radius : float
+        Radius at the end of a twig.
+
+    Returns
+    -------
+    Tree
+        The finished tree.
+
+    Examples
+    --------
+    >>> trunk = np.array([[0.0, 0.0], [0.5, 0.0], [1.0, 0.0]])
+    >>> tree = grow(np.random.default_rng(0), [trunk], np.array([[0.6, 0.3]]), 0.0, 0.01)
+    >>> tree.points[:3].tolist(), tree.parent[:4].tolist()  # the twig leaves node 1
+    ([[0.0, 0.0], [0.5, 0.0], [1.0, 0.0]], [-1, 0, 1, 1])
+    >>> bool(tree.radius[0] > tree.radius[2])  # Murray's law
+    True
     """
-    room = 64 * len(trunks) + 90 * len(targets)
-    points, headings = np.empty((room, 2)), np.empty((room, 2))
+    capacity = 64 * len(trunks) + 90 * len(targets)
+    points, headings = np.empty((capacity, 2)), np.empty((capacity, 2))
     branches: list[tuple[int, int, int]] = []  # (parent, first, last + 1)
     count = 0
 
@@ -76,8 +105,14 @@ def grow(
     return Tree(points[:count], parents, _calibres(branches, count, twig_radius))
 
 
-def _branch(rng, start, heading, target, tortuosity) -> np.ndarray:
-    """A curve that leaves `start` half along the parent's heading and winds its way to `target`."""
+def _branch(
+    rng: np.random.Generator,
+    start: np.ndarray,
+    heading: np.ndarray,
+    target: np.ndarray,
+    tortuosity: float,
+) -> np.ndarray:
+    """A winding curve to `target` that leaves `start` partly in the parent's direction."""
     chord = target - start
     length = np.hypot(chord[0], chord[1])
     control = start + 0.25 * length * heading + 0.25 * chord
@@ -86,17 +121,40 @@ def _branch(rng, start, heading, target, tortuosity) -> np.ndarray:
     return line + wind(rng, t[:, 0], tortuosity * length, length) * [[-chord[1], chord[0]]] / length
 
 
-def wind(rng, t, amplitude, length) -> np.ndarray:
-    """Sideways displacement (M, 1) along t in [0, 1]: three random waves, none at both ends."""
+def wind(rng: np.random.Generator, t: np.ndarray, amplitude: float, length: float) -> np.ndarray:
+    """Generate a sideways displacement along a curve: three random waves, 0 at both ends.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of the random numbers.
+    t : ndarray
+        `(M,)`, positions along the curve in [0, 1].
+    amplitude : float
+        Scale of the displacement.
+    length : float
+        Length of the curve; longer curves have more waves.
+
+    Returns
+    -------
+    ndarray
+        `(M, 1)`, the displacement.
+
+    Examples
+    --------
+    >>> displacement = wind(np.random.default_rng(0), np.linspace(0, 1, 5), 0.1, 1.0)
+    >>> displacement.shape, bool(np.abs(displacement[[0, 4]]).max() < 1e-12)
+    ((5, 1), True)
+    """
     phase, height = rng.random(3) * 2 * np.pi, rng.standard_normal(3)
     cycles = (0.6 + rng.random(3)) * (1 + length * np.array([1.0, 2.5, 5.0]))
     waves = height * np.array([1.0, 0.5, 0.25]) * np.sin(2 * np.pi * cycles * t[:, None] + phase)
     return (amplitude * np.sin(np.pi * t) * waves.sum(axis=1))[:, None]
 
 
-def _calibres(branches, count: int, twig_radius: float) -> np.ndarray:
+def _calibres(branches: list[tuple[int, int, int]], count: int, twig_radius: float) -> np.ndarray:
     """Murray's law from the twigs to the roots: the cubes of the radii add up at each fork."""
-    # Each node gives off a little to capillaries too thin to draw: vessels taper between forks.
+    # Each node supplies capillaries that are too thin to paint: vessels taper between forks.
     cubes = np.full(count, 0.04)
     for parent, first, end in reversed(branches):
         cubes[end - 1] = max(cubes[end - 1], 1.0)  # a twig ends here, or goes on as a branch
@@ -107,16 +165,36 @@ def _calibres(branches, count: int, twig_radius: float) -> np.ndarray:
 
 
 def paint(tree: Tree, side: int, scale: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Paint a tree on a (side, side) grid with `scale` pixels to the unit.
+    """Paint a tree on a grid of pixels.
+
+    Parameters
+    ----------
+    tree : Tree
+        The tree.
+    side : int
+        Height and width of the grid in pixels.
+    scale : float
+        Pixels per unit of the tree's coordinates, whose origin is the centre of the grid.
 
     Returns
     -------
-    cover : share of each pixel that lies in a vessel; 0.5 on the wall.
-    depth : relative thickness of the blood column, 0 to 1; thin vessels are paler.
-    core : 1 on the axis of a wide vessel, for the central light reflex.
+    cover : ndarray
+        `(side, side)`, the fraction of each pixel inside a vessel; 0.5 on the wall.
+    depth : ndarray
+        `(side, side)`, relative thickness of the blood column, 0 to 1; thin vessels are paler.
+    core : ndarray
+        `(side, side)`, 1 on the axis of a wide vessel, for the central light reflex.
+
+    Examples
+    --------
+    >>> ends = np.array([[-0.5, 0.0], [0.5, 0.0]])
+    >>> tree = Tree(ends, np.array([-1, 0]), np.array([0.1, 0.1]))
+    >>> cover, _, _ = paint(tree, side=8, scale=10.0)
+    >>> (cover >= 0.5).sum(axis=0).tolist()  # a horizontal vessel, 2 pixels wide
+    [2, 2, 2, 2, 2, 2, 2, 2]
     """
-    # Below a radius of a quarter of a pixel a vessel is not drawn, but every size keeps the
-    # large ones.
+    # A vessel with a radius below a quarter of a pixel is not painted, but the large ones are
+    # painted at every size.
     keep = (tree.parent >= 0) & (tree.radius * scale >= min(0.25, 0.006 * scale))
     start = tree.points[tree.parent[keep]] * scale + side / 2 - 0.5
     end = tree.points[keep] * scale + side / 2 - 0.5
@@ -144,64 +222,14 @@ def paint(tree: Tree, side: int, scale: float) -> tuple[np.ndarray, np.ndarray, 
             core = np.clip(1 - distance / (0.45 * r), 0, 1) * shine[part, None, None]
             for layer, value in zip(layers, (cover, depth, core), strict=True):
                 np.maximum.at(layer, pixel, value[inside])
-    return tuple(layers.reshape(3, side, side))
+    cover, depth, core = layers.reshape(3, side, side)
+    return cover, depth, core
 
 
-def _distance(x, y, start, end) -> np.ndarray:
+def _distance(x: np.ndarray, y: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
     """Distance from pixels (S, k, k) to segments (S, 2)-(S, 2)."""
     ax, ay = start[:, 0, None, None], start[:, 1, None, None]
     bx, by = end[:, 0, None, None] - ax, end[:, 1, None, None] - ay
     along = ((x - ax) * bx + (y - ay) * by) / (bx**2 + by**2)
     along = np.clip(along, 0, 1)
     return np.hypot(x - ax - along * bx, y - ay - along * by)
-
-
-def arcades(rng, disc, fovea, spread: float) -> list[np.ndarray]:
-    """Trunks from the disc: two that arch round the macula, two nasal, two straight nasal twigs.
-
-    The temporal arcades are parabolas that open towards the macula, `spread` times the distance
-    from disc to fovea away from the fovea where they pass it. All leave the disc up or down.
-    """
-    axis = fovea - disc
-    reach = np.hypot(axis[0], axis[1])
-    across = np.array([-axis[1], axis[0]])
-    t = np.linspace(0, 2.2, 160)[:, None]
-    bend = 1 - np.exp(-t / 0.12)  # 0 at the root: first up or down, then aside
-    lines = []
-    for sign in (-1, 1):
-        h = spread * (0.8 + 0.35 * rng.random())
-        lean = 0.6 * (rng.random() - 0.5)
-        temporal = (t**2 + lean * t * bend * np.exp(-2 * t)) * axis
-        temporal = temporal + sign * h * t * (1 - 0.09 * t**2) * across
-        out, up = 0.35 + 0.7 * rng.random(), 0.8 + 0.5 * rng.random()
-        nasal = -out * t * bend * axis + sign * up * t * across
-        level, slope = 0.08 * rng.random(), 0.4 * rng.random()
-        twig = -t * bend * axis + sign * (level * np.minimum(t / 0.1, 1) + slope * t) * across
-        lines += [temporal, nasal, twig]
-    root = disc + (rng.random() - 0.6) * 0.15 * axis + (rng.random() - 0.5) * 0.15 * across
-    return [_trunk(rng, root + line, reach) for line in lines]
-
-
-def _trunk(rng, line, reach) -> np.ndarray:
-    """Wind a fine curve, cut it where it leaves the field, space its nodes by STEP."""
-    t = np.linspace(0, 1, len(line))
-    ahead = np.gradient(line, axis=0)
-    normal = np.stack([-ahead[:, 1], ahead[:, 0]], axis=1)
-    normal /= np.hypot(normal[:, 0], normal[:, 1])[:, None]
-    line = line + 0.03 * reach * wind(rng, np.minimum(2 * t, 1.0) / 2, 1.0, 2.0) * normal
-    gone = np.hypot(line[:, 0], line[:, 1]) > REACH
-    line = line[: int(np.argmax(gone)) if gone.any() else len(line)]
-    steps = np.hypot(*np.diff(line, axis=0).T)
-    place = np.concatenate([[0.0], np.cumsum(steps)])
-    even = np.linspace(0, place[-1], max(3, int(place[-1] / STEP)))
-    return np.stack([np.interp(even, place, line[:, i]) for i in (0, 1)], axis=1)
-
-
-def targets(rng, spacing: float, fovea, free: float) -> np.ndarray:
-    """Points spread over the field, about `spacing` apart, in random order; none near the fovea."""
-    ticks = np.arange(-REACH, REACH, spacing)
-    grid = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
-    grid = grid + spacing * rng.random(grid.shape)
-    grid = grid[np.argsort(rng.random(len(grid)))]
-    near = np.hypot(*(grid - fovea).T) < free
-    return grid[(np.hypot(*grid.T) < REACH) & ~near]

@@ -1,4 +1,4 @@
-"""Anchors, the boxes that a detector starts from, and their matching with the true boxes.
+"""Anchors, the boxes that a detector starts from, and their matching with the ground truth.
 
 Source: arXiv 1708.02002, section 4. Boxes are x1, y1, x2, y2 in pixels, see `boxes`.
 """
@@ -16,16 +16,35 @@ POSITIVE_IOU, NEGATIVE_IOU = 0.5, 0.4
 
 
 def make_anchors(size: tuple[int, int], strides: tuple[int, ...], scale: float) -> Tensor:
-    """All anchors of a image, float32 `(A, 4)`: by level, row, column, ratio, octave.
+    """All anchors of an image, in order of level, row, column, ratio and octave.
 
-    A level of stride s has a cell for every s x s pixels, and each cell nine anchors around its
-    centre, of area (scale s octave)^2 and of three shapes. They may reach beyond the image.
+    A level of stride s has a cell for every s x s pixels. Each cell has nine anchors around its
+    centre: three shapes of each area (scale s octave)^2. Anchors may reach beyond the image.
 
     Parameters
     ----------
-    size : height and width of the image, multiples of every stride.
-    strides : pixels a cell, e.g. `(4, 8, 16, 32)` for P2 to P5.
-    scale : side of a level's smallest square anchor, in strides.
+    size : tuple of int
+        Height and width of the image, multiples of every stride.
+    strides : tuple of int
+        Pixels per cell, e.g. `(4, 8, 16, 32)` for P2 to P5.
+    scale : float
+        Side of a level's smallest square anchor, in strides.
+
+    Returns
+    -------
+    Tensor
+        Boxes, float32 `(A, 4)`.
+
+    Examples
+    --------
+    Nine anchors for each of the 4 x 8 + 2 x 4 cells; the fourth is a square of 2 x 8 pixels
+    around the centre (4, 4) of the first cell:
+
+    >>> anchors = make_anchors((32, 64), strides=(8, 16), scale=2.0)
+    >>> anchors.shape
+    torch.Size([360, 4])
+    >>> anchors[3].tolist()
+    [-4.0, -4.0, 12.0, 12.0]
     """
     height, width = size
     levels = []
@@ -41,30 +60,45 @@ def make_anchors(size: tuple[int, int], strides: tuple[int, ...], scale: float) 
 
 
 def match(anchors: Tensor, boxes: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """What each anchor has to learn.
+    """Match anchors with the true boxes: the class and the box that each anchor has to learn.
 
     1. An anchor whose largest IoU with a box is at least 0.5 belongs to that box.
-    2. One whose largest IoU is below 0.4 is background.
-    3. One between the two is ignored: it is asked neither for an object nor for none.
-    4. Above all this, each box claims the one anchor that it overlaps most, whatever the IoU, if it
-       overlaps any: else small objects would never be learned. If several boxes claim one anchor,
-       the largest IoU has it, and the others get no second choice.
+    2. An anchor whose largest IoU is below 0.4 is background.
+    3. An anchor between the two is ignored: the loss leaves it out.
+    4. Before all this, each box claims the one anchor that it overlaps most, whatever the IoU, if
+       it overlaps any; else small objects would never be learned. If several boxes claim one
+       anchor, the box with the largest IoU gets it, and the others get no second choice.
 
     At equal IoU the first box, or the first anchor, is taken. A box without area has no anchor.
 
     Parameters
     ----------
-    anchors : `(A, 4)`.
-    boxes, labels : `(M, 4)`, cut at the border, and int64 `(M,)`, 1 or more; M may be 0.
+    anchors : Tensor
+        Boxes `(A, 4)`.
+    boxes : Tensor
+        True boxes `(M, 4)`, cut at the image's border; M may be 0.
+    labels : Tensor
+        Their classes, int64 `(M,)`, 1 or more.
 
     Returns
     -------
-    classes : int64 `(A,)`, the label, or `NEGATIVE` (0), or `IGNORED` (-1).
-    chosen : int64 `(A,)`, the index of the box, where `classes` is positive.
+    classes : Tensor
+        int64 `(A,)`, the label, or `NEGATIVE` (0), or `IGNORED` (-1).
+    chosen : Tensor
+        int64 `(A,)`, the index of the box, where `classes` is positive.
+
+    Examples
+    --------
+    >>> import torch
+    >>> anchors = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 22], [30, 30, 40, 40]])
+    >>> boxes, labels = torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([2])
+    >>> classes, chosen = match(anchors, boxes, labels)  # the IoUs are 1, 0.45 and 0
+    >>> classes.tolist()
+    [2, -1, 0]
     """
     if len(boxes) == 0:
-        nothing = torch.zeros(len(anchors), dtype=torch.int64, device=anchors.device)
-        return nothing, nothing
+        zeros = torch.zeros(len(anchors), dtype=torch.int64, device=anchors.device)
+        return zeros, zeros
     overlaps = iou(anchors, boxes)
     largest, chosen = overlaps.max(dim=1)
     classes = torch.full_like(chosen, IGNORED)

@@ -1,7 +1,7 @@
-"""Boxes as tensors: overlap, offsets from anchors, suppression of doubles, clusters of views.
+"""Boxes as tensors: overlap, offsets from anchors, suppression of duplicates, clusters of views.
 
 A box is x1, y1, x2, y2 in pixels, x2 and y2 exclusive: the box of one pixel (x, y) is
-x, y, x + 1, y + 1. A box without area (x2 <= x1 or y2 <= y1) overlaps with nothing.
+x, y, x + 1, y + 1. A box without area (x2 <= x1 or y2 <= y1) does not overlap with any other.
 """
 
 import math
@@ -12,17 +12,47 @@ from torch import Tensor
 # Offsets are learned in these units, so that all four are of order one. They are those of the
 # program published with arXiv 1811.08661.
 CENTRE_UNIT, SIZE_UNIT = 0.1, 0.2
-LARGEST_GROWTH = math.log(1000 / 16)  # exp of a wild first prediction stays finite
+LARGEST_GROWTH = math.log(1000 / 16)  # so that exp of a far-off first prediction stays finite
 
 
 def area(boxes: Tensor) -> Tensor:
-    """`(..., 4) -> (...)`, pixels; 0 for a box without area."""
+    """Area of each box.
+
+    Parameters
+    ----------
+    boxes : Tensor
+        Boxes `(..., 4)`.
+
+    Returns
+    -------
+    Tensor
+        Areas `(...)` in square pixels; 0 for a box without area.
+    """
     width, height = (boxes[..., 2:] - boxes[..., :2]).clamp(min=0).unbind(-1)
     return width * height
 
 
 def iou(a: Tensor, b: Tensor) -> Tensor:
-    """Intersection over union of each box of `a` with each of `b`: `(A, 4), (B, 4) -> (A, B)`."""
+    """Intersection over union of each box of `a` with each box of `b`.
+
+    Parameters
+    ----------
+    a, b : Tensor
+        Boxes `(A, 4)` and `(B, 4)`.
+
+    Returns
+    -------
+    Tensor
+        IoU `(A, B)` in [0, 1].
+
+    Examples
+    --------
+    >>> import torch
+    >>> a = torch.tensor([[0.0, 0, 10, 10]])
+    >>> b = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 5], [20, 20, 30, 30]])
+    >>> iou(a, b)
+    tensor([[1.0000, 0.5000, 0.0000]])
+    """
     low = torch.maximum(a[:, None, :2], b[None, :, :2])
     high = torch.minimum(a[:, None, 2:], b[None, :, 2:])
     width, height = (high - low).clamp(min=0).unbind(-1)
@@ -33,17 +63,51 @@ def iou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def clip(boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """The part of each box that lies in a image of `size` (height, width); it may be empty."""
+    """Cut boxes at the border of the image.
+
+    Parameters
+    ----------
+    boxes : Tensor
+        Boxes `(..., 4)`.
+    size : tuple of int
+        Height and width of the image.
+
+    Returns
+    -------
+    Tensor
+        The part of each box that lies in the image, `(..., 4)`; it may be empty.
+    """
     height, width = size
     limit = boxes.new_tensor([width, height, width, height])
     return torch.minimum(boxes.clamp(min=0), limit)
 
 
 def encode(anchors: Tensor, boxes: Tensor) -> Tensor:
-    """Where each box lies, seen from its anchor: `(A, 4), (A, 4) -> (A, 4)` offsets.
+    """Offsets of boxes from their anchors.
 
-    The shift of the centre in anchor sides over 0.1, and the logarithm of the growth over 0.2.
-    Every box must have an area. Source: arXiv 1311.2524, appendix C.
+    The shift of the centre in sides of the anchor, divided by 0.1, and the logarithm of the growth
+    of each side, divided by 0.2. Source: arXiv 1311.2524, appendix C.
+
+    Parameters
+    ----------
+    anchors : Tensor
+        Boxes `(A, 4)`.
+    boxes : Tensor
+        One box for each anchor, `(A, 4)`; every box must have an area.
+
+    Returns
+    -------
+    Tensor
+        Offsets `(A, 4)`: shift in x and y, growth of width and height.
+
+    Examples
+    --------
+    The box's centre lies one side to the right, its width is the same, its height is doubled:
+
+    >>> import torch
+    >>> anchors = torch.tensor([[0.0, 0, 10, 10]])
+    >>> encode(anchors, torch.tensor([[10.0, -5, 20, 15]]))
+    tensor([[10.0000,  0.0000,  0.0000,  3.4657]])
     """
     anchor_centre, anchor_size = _centre_and_size(anchors)
     centre, size = _centre_and_size(boxes)
@@ -53,9 +117,21 @@ def encode(anchors: Tensor, boxes: Tensor) -> Tensor:
 
 
 def decode(anchors: Tensor, offsets: Tensor) -> Tensor:
-    """The boxes that `offsets` describe: `(A, 4), (A, 4) -> (A, 4)`, the inverse of `encode`.
+    """Boxes from anchors and offsets: the inverse of `encode`.
 
-    Growth is at most 62.5-fold.
+    A side grows 62.5-fold at most.
+
+    Parameters
+    ----------
+    anchors : Tensor
+        Boxes `(..., 4)`.
+    offsets : Tensor
+        One row of offsets for each anchor, `(..., 4)`.
+
+    Returns
+    -------
+    Tensor
+        Boxes `(..., 4)`.
     """
     anchor_centre, anchor_size = _centre_and_size(anchors)
     centre = anchor_centre + CENTRE_UNIT * offsets[..., :2] * anchor_size
@@ -65,55 +141,98 @@ def decode(anchors: Tensor, offsets: Tensor) -> Tensor:
 
 
 def nms(boxes: Tensor, scores: Tensor, labels: Tensor, threshold: float) -> Tensor:
-    """Non-maximum suppression: which boxes stay, best first.
+    """Non-maximum suppression: which boxes to keep where several lie on one object.
 
-    From the best score down, a box stays unless its IoU with a box of the same label that stays
-    is above `threshold`. At equal scores the first in the list goes first.
+    From the best score down, a box is kept unless its IoU with a kept box of the same label is
+    above `threshold`. At equal scores the first in the list goes first.
 
-    All pairs are compared at once. "Stays" is then repeated until nothing changes: after the n-th
-    round the n best boxes are decided, in practice a few rounds decide all.
+    All pairs are compared at once, and the decision is repeated until nothing changes: after the
+    n-th round the n best boxes are decided; in practice a few rounds decide all.
+
+    Parameters
+    ----------
+    boxes : Tensor
+        Boxes `(B, 4)`.
+    scores : Tensor
+        Scores `(B,)`.
+    labels : Tensor
+        Classes, int64 `(B,)`.
+    threshold : float
+        The IoU above which two boxes are one object.
 
     Returns
     -------
-    int64 `(kept,)`, indices into `boxes`.
+    Tensor
+        Indices of the kept boxes, int64, best score first.
+
+    Examples
+    --------
+    >>> import torch
+    >>> boxes = torch.tensor([[0.0, 0, 10, 9], [0, 0, 10, 10], [50, 50, 60, 60]])
+    >>> nms(boxes, torch.tensor([0.6, 0.9, 0.7]), torch.tensor([1, 1, 1]), threshold=0.5)
+    tensor([1, 2])
     """
     order = scores.argsort(descending=True, stable=True)
     boxes, labels = boxes[order], labels[order]
-    doubles = (iou(boxes, boxes) > threshold) & (labels[:, None] == labels)
-    doubles = doubles.triu(diagonal=1)  # row i: the boxes that i, if it stays, suppresses
-    stays = torch.ones_like(order, dtype=torch.bool)
+    duplicates = (iou(boxes, boxes) > threshold) & (labels[:, None] == labels)
+    duplicates = duplicates.triu(diagonal=1)  # row i: the boxes that i, if it is kept, suppresses
+    kept = torch.ones_like(order, dtype=torch.bool)
     while True:
-        now = ~(doubles & stays[:, None]).any(dim=0)
-        if torch.equal(now, stays):
-            return order[stays]
-        stays = now
+        kept_now = ~(duplicates & kept[:, None]).any(dim=0)
+        if torch.equal(kept_now, kept):
+            return order[kept]
+        kept = kept_now
 
 
 def cluster(
     boxes: Tensor, scores: Tensor, labels: Tensor, views: Tensor, threshold: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Weighted box clustering: one box for each object that several views of a image show.
+    """Weighted box clustering: one box for each object that several views of an image show.
 
-    From the best score down, all boxes of the same label that are in no cluster yet and whose IoU
-    with the best is above `threshold` form a cluster. With weight w_i = IoU with the best x area,
-    the score is sum(s_i w_i) / (sum(w_i) + missing x mean(w)), so that a view that saw nothing
-    counts as 0; each coordinate is sum(c_i s_i w_i) / sum(s_i w_i). Source: arXiv 1811.08661,
-    section 3 (its third factor, for overlapping patches, is 1 here: all views show the whole
-    image).
+    From the best score down, a box that is not in a cluster yet starts one: it takes all such
+    boxes of the same label whose IoU with it is above `threshold`. With the weights w_i = IoU with
+    the best box x area, the score is sum(s_i w_i) / (sum(w_i) + missing x mean(w)), so that a view
+    without a box counts as 0; each coordinate is sum(c_i s_i w_i) / sum(s_i w_i). Source:
+    arXiv 1811.08661, section 3 (its third factor, for overlapping patches, is 1 here, because all
+    views show the whole image).
 
     Parameters
     ----------
-    boxes, scores, labels : `(B, 4)`, `(B,)`, `(B,)`, all views together.
-    views : int64 `(views,)`, how many of the B boxes each view gave, in order.
-    threshold : the IoU above which boxes are one object.
+    boxes : Tensor
+        Boxes `(B, 4)` of all views together.
+    scores : Tensor
+        Scores `(B,)`.
+    labels : Tensor
+        Classes, int64 `(B,)`.
+    views : Tensor
+        How many of the B boxes each view gave, in order, int64 `(views,)`.
+    threshold : float
+        The IoU above which boxes are one object.
 
     Returns
     -------
-    boxes, scores, labels of the clusters, best first; boxes without area are left out.
+    boxes : Tensor
+        One box for each cluster, `(clusters, 4)`, best score first; boxes without area are left
+        out.
+    scores : Tensor
+        Scores `(clusters,)`.
+    labels : Tensor
+        Classes, int64 `(clusters,)`.
 
     Raises
     ------
-    ValueError : `views` does not add up to the boxes.
+    ValueError
+        If `views` does not add up to the number of boxes.
+
+    Examples
+    --------
+    Three views of one object, of which one has missed it:
+
+    >>> import torch
+    >>> boxes = torch.tensor([[0.0, 0, 10, 10], [2, 0, 12, 10]])
+    >>> scores, labels = torch.tensor([0.9, 0.6]), torch.tensor([1, 1])
+    >>> cluster(boxes, scores, labels, views=torch.tensor([1, 0, 1]), threshold=0.5)
+    (tensor([[ 0.6154,  0.0000, 10.6154, 10.0000]]), tensor([0.5200]), tensor([1]))
     """
     if int(views.sum()) != len(boxes):
         raise ValueError(f"The views gave {int(views.sum())} boxes, but there are {len(boxes)}.")
@@ -121,7 +240,7 @@ def cluster(
     overlaps, areas = iou(boxes, boxes), area(boxes)
     same = (overlaps > threshold) & (labels[:, None] == labels)
     free = areas > 0
-    found = []
+    clusters = []
     for best in scores.argsort(descending=True, stable=True).tolist():
         if not free[best]:
             continue
@@ -134,14 +253,15 @@ def cluster(
         score = weighted.sum() / (weight.sum() + missing * weight.mean())
         weights = weighted if weighted.sum() > 0 else weight  # scores of 0 do not divide
         box = (boxes[members] * weights[:, None]).sum(dim=0) / weights.sum()
-        found.append((box, score, labels[best]))
-    if not found:
+        clusters.append((box, score, labels[best]))
+    if not clusters:
         return boxes[:0], scores[:0], labels[:0]
-    boxes, scores, labels = (torch.stack(part) for part in zip(*found, strict=True))
+    boxes, scores, labels = (torch.stack(part) for part in zip(*clusters, strict=True))
     order = scores.argsort(descending=True, stable=True)
     return boxes[order], scores[order], labels[order]
 
 
 def _centre_and_size(boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """Centre and size of boxes, both `(..., 2)`: x and y, width and height."""
     low, high = boxes[..., :2], boxes[..., 2:]
     return (low + high) / 2, high - low

@@ -5,7 +5,7 @@ segmentation head).
 """
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -16,19 +16,26 @@ from retina_course.models.detection.anchors import PER_CELL
 from retina_course.models.resnet import stage
 
 STRIDES = (4, 8, 16, 32)  # of P2, P3, P4, P5, where boxes are looked for
-# The block, how many in each stage, and the channels that a stage puts out, in widths.
+# The block, how many per stage, and the output channels of each stage in multiples of `width`.
 ENCODERS = {
     "resnet18": (BasicBlock, (2, 2, 2, 2), (1, 2, 4, 8)),
     "resnet50": (Bottleneck, (3, 4, 6, 3), (4, 8, 16, 32)),
 }
-PRIOR = 0.01  # of an object in an anchor, by the last layer's bias; arXiv 1708.02002, section 4.1
+# First probability of an object in an anchor, set by the last bias; arXiv 1708.02002, section 4.1.
+PRIOR = 0.01
 
 
 class Raw(NamedTuple):
-    """What the network says of every anchor and pixel.
+    """The network's outputs for every anchor and pixel.
 
-    classes `(N, A, K or K + 1)` logits, offsets `(N, A, 4)`, segmentation `(N, K + 1, H, W)`
-    logits or None.
+    Parameters
+    ----------
+    classes : Tensor
+        Logits `(N, A, K)`, or `(N, A, K + 1)` with the background first.
+    offsets : Tensor
+        Offsets of boxes from anchors, `(N, A, 4)`.
+    segmentation : Tensor or None
+        Logits `(N, K + 1, H, W)`, background first.
     """
 
     classes: Tensor
@@ -37,16 +44,29 @@ class Raw(NamedTuple):
 
 
 class PyramidNetwork(nn.Module):
-    """`(N, in_channels, H, W) ->` class logits, box offsets and a segmentation; see `Raw`.
+    """Residual encoder C0 to C5, feature pyramid P5 to P0, and heads that give a `Raw`.
 
-    C0 to C5 halve the sides and carry more and more channels. P5 down to P0 have one number of
-    channels: each is a 1x1 convolution of its C plus the coarser sum at twice its size (nearest;
-    bilinear for P1 and P0); a 3x3 convolution smooths P5 to P2 and P0.
+    `(N, in_channels, H, W)`, H and W multiples of 32; with `segment=False` on a call the
+    segmentation is None and is not computed.
+
+    From C0 to C5 height and width halve and the channels grow. P5 down to P0 all have
+    `pyramid_channels`: each is a 1x1 convolution of its C plus the coarser sum at twice its size
+    (nearest; bilinear for P1 and P0). A 3x3 convolution smooths P5 to P2 and P0.
 
     Parameters
     ----------
-    background : whether an anchor has a logit for "nothing here", as a softmax needs it.
-    others : see `RetinaUNetDetector`.
+    in_channels : int
+        Channels of the images.
+    num_classes : int
+        Number of kinds of objects, without the background.
+    background : bool
+        Whether an anchor has a logit for the background, as a softmax needs it.
+    encoder : {"resnet18", "resnet50"}
+        Kind and number of the residual blocks.
+    width : int
+        Channels of the encoder's first stages.
+    pyramid_channels, head_channels : int
+        Channels of P0 to P5, and inside the two heads.
     """
 
     def __init__(
@@ -58,7 +78,7 @@ class PyramidNetwork(nn.Module):
         width: int,
         pyramid_channels: int,
         head_channels: int,
-    ):
+    ) -> None:
         super().__init__()
         block, blocks, widths = ENCODERS[encoder]
         c2, c3, c4, c5 = (width * factor for factor in widths)
@@ -110,40 +130,81 @@ class PyramidNetwork(nn.Module):
         return Raw(classes, offsets, self.segmentation_head(self.smooth0(p0)))
 
     def segmentation_branch(self) -> list[nn.Module]:
-        """What the boxes do not need: P1, P0 and their head."""
+        """The layers that boxes do not need: P1, P0 and the segmentation head.
+
+        Returns
+        -------
+        list of Module
+            The layers.
+        """
         return [self.lateral1, self.lateral0, self.smooth0, self.segmentation_head]
 
     def _initialise(self, num_classes: int) -> None:
+        """The first weights: Kaiming, small ones in the last layers, a rare object by `PRIOR`."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):  # arXiv 1502.01852
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        for last in (self.class_head[-1], self.box_head[-1], self.segmentation_head):
-            nn.init.normal_(last.weight, std=0.01)
-        # Without it, the sum over some 100,000 empty anchors would drown the first steps.
+        class_layer = cast(nn.Conv2d, self.class_head[-1])
+        box_layer = cast(nn.Conv2d, self.box_head[-1])
+        for layer in (class_layer, box_layer, self.segmentation_head):
+            nn.init.normal_(layer.weight, std=0.01)
+        # Else the loss of some 100,000 empty anchors would dominate the first steps.
         with torch.no_grad():
-            of_anchor = self.class_head[-1].bias.view(PER_CELL, -1)
-            of_anchor[:, -num_classes:] = math.log(PRIOR / (1 - PRIOR))
+            anchor_bias = cast(Tensor, class_layer.bias).view(PER_CELL, -1)
+            anchor_bias[:, -num_classes:] = math.log(PRIOR / (1 - PRIOR))
 
 
 def head(in_channels: int, channels: int, outputs: int) -> nn.Sequential:
-    """Four 3x3 convolutions with ReLU and a fifth to the outputs; shared by all levels."""
-    layers = []
+    """A head: four 3x3 convolutions with ReLU and a fifth to the outputs; shared by all levels.
+
+    Parameters
+    ----------
+    in_channels, channels, outputs : int
+        Channels of the input, of the four convolutions and of the output.
+
+    Returns
+    -------
+    Sequential
+        The layers, `(N, in_channels, H, W) -> (N, outputs, H, W)`.
+    """
+    layers: list[nn.Module] = []
     for i in range(4):
         layers += [nn.Conv2d(channels if i else in_channels, channels, 3, padding=1), nn.ReLU()]
     return nn.Sequential(*layers, nn.Conv2d(channels, outputs, 3, padding=1))
 
 
 def twice(x: Tensor, mode: str = "nearest") -> Tensor:
-    """Twice the sides: `(N, C, H, W) -> (N, C, 2H, 2W)`."""
+    """Resize a feature map to twice its height and width.
+
+    Parameters
+    ----------
+    x : Tensor
+        Feature map `(N, C, H, W)`.
+    mode : {"nearest", "bilinear"}
+        How new pixels are computed; "nearest" by default.
+
+    Returns
+    -------
+    Tensor
+        Feature map `(N, C, 2H, 2W)`.
+    """
     return F.interpolate(x, scale_factor=2, mode=mode)
 
 
 def by_anchor(x: Tensor) -> Tensor:
-    """A head's map as one row for each anchor: `(N, 9 D, H, W) -> (N, H W 9, D)`.
+    """Rearrange a head's feature map into one row for each anchor.
 
-    The rows come by row, column and anchor, the order of `make_anchors`.
+    Parameters
+    ----------
+    x : Tensor
+        A head's output `(N, 9 D, H, W)`, D numbers for each of the nine anchors of a cell.
+
+    Returns
+    -------
+    Tensor
+        `(N, H W 9, D)`, in order of row, column and anchor, as `make_anchors` has them.
     """
     n, channels, height, width = x.shape
     x = x.view(n, PER_CELL, channels // PER_CELL, height, width)

@@ -1,0 +1,1 @@
+"""What stored predictions and shipped weights show: conventions, failures, figures."""

@@ -1,0 +1,1 @@
+"""Experiments on synthetic images, each behind one lesson of a chapter."""

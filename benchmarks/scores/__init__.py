@@ -1,0 +1,1 @@
+"""Networks trained on real photographs or on toys, and scored by the course's protocol."""

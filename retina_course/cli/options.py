@@ -1,0 +1,221 @@
+"""The options that several commands share, and the checks of what is given for them."""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from retina_course.cli.inputs import SETS
+from retina_course.training.devices import default_device
+
+DATA_HELP = (
+    f"{', '.join(SETS)} (in the folder RETINA_COURSE_DATA), or a folder: one of these "
+    "sets under its own name, or your own with images/ and masks/"
+)
+
+
+def add_photographs(parser: argparse.ArgumentParser, weights: str, threshold: str) -> None:
+    """Add what `segment` and `detect` take.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+        The command's parser.
+    weights : str
+        Name of the default weights.
+    threshold : str
+        What the threshold T means, for the help.
+    """
+    parser.add_argument("photos", metavar="PHOTO", nargs="+", type=Path, help="image file")
+    add_output(parser, "folder for the images")
+    add_weights(parser, weights)
+    add_prediction(parser, threshold)
+    add_device(parser)
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    """Add `--data`, a dataset.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+        The command's parser.
+    """
+    parser.add_argument("--data", required=True, metavar="DATA", help=DATA_HELP)
+
+
+def add_output(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add `--output`, a folder.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+        The command's parser.
+    what : str
+        What the folder is for.
+    """
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help=what)
+
+
+def add_weights(parser: argparse.ArgumentParser, default: str) -> None:
+    """Add `--model` and `--weights`, of which one may be given; both set `weights`.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+        The command's parser.
+    default : str
+        Name of the default weights.
+    """
+    parser.set_defaults(weights=default)
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        "--model",
+        dest="weights",
+        default=argparse.SUPPRESS,  # else argparse would not see the default's own name as given
+        metavar="NAME",
+        help="network whose weights come with the package: see `retina-course models` "
+        f"(default: {default})",
+    )
+    group.add_argument(
+        "--weights",
+        default=argparse.SUPPRESS,
+        metavar="W",
+        help="your own weights: a .safetensors file with its card beside it",
+    )
+
+
+def add_prediction(parser: argparse.ArgumentParser, threshold: str) -> None:
+    """Add `--threshold` and `--no-flips`.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+        The command's parser.
+    threshold : str
+        What the threshold T means, for the help.
+    """
+    parser.add_argument(
+        "--threshold",
+        type=probability,
+        metavar="T",
+        help=f"{threshold} (default: as the weights' card says)",
+    )
+    parser.add_argument(
+        "--no-flips",
+        dest="flips",
+        action="store_false",
+        help="do not average over mirror images: four times as fast, slightly less accurate",
+    )
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Add `--device`.
+
+    Parameters
+    ----------
+    parser : ArgumentParser
+        The command's parser.
+    """
+    parser.add_argument(
+        "--device",
+        type=available_device,
+        default=default_device(),
+        metavar="D",
+        help="cpu, cuda, cuda:1, ... (default: %(default)s)",
+    )
+
+
+def seed_number(text: str) -> int:
+    """A seed that the generators of NumPy and torch both take.
+
+    It is checked here, before anything is written.
+
+    Parameters
+    ----------
+    text : str
+        What the user gave.
+
+    Returns
+    -------
+    int
+        From 0 to 2**32 - 1.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        Anything else.
+
+    Examples
+    --------
+    >>> seed_number("7")
+    7
+    """
+    if not text.isdecimal() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(
+            f"a seed is a whole number from 0 to 2**32 - 1, got {text}"
+        )
+    return int(text)
+
+
+def probability(text: str) -> float:
+    """A number between 0 and 1, both excluded.
+
+    Parameters
+    ----------
+    text : str
+        What the user gave.
+
+    Returns
+    -------
+    float
+        The number.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        Anything else.
+
+    Examples
+    --------
+    >>> probability("0.25")
+    0.25
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, got {text}")
+    return value
+
+
+def available_device(text: str) -> torch.device:
+    """A device of this machine.
+
+    Parameters
+    ----------
+    text : str
+        What the user gave, such as "cpu" or "cuda:1".
+
+    Returns
+    -------
+    torch.device
+        The device; a tensor could be created there.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        There is no such device here.
+
+    Examples
+    --------
+    >>> available_device("cpu")
+    device(type='cpu')
+    """
+    try:
+        torch.empty(0, device=text)
+        return torch.device(text)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise argparse.ArgumentTypeError(f"no device {text!r} here: {reason}") from None

@@ -1,0 +1,119 @@
+"""What all figures share: colours, line styles, and figures that a notebook can show.
+
+Colours are those of Okabe and Ito, told apart also by lightness.
+"""
+
+import io
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
+BLACK, GREY = "#000000", "#DDDDDD"
+BOX_COLOURS = ("#56E4FF", "#F0E442", "#FF8AD8", "#7CFC9A")  # light, on a dark fundus
+STYLES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (PURPLE, ":"))
+
+
+class NotebookFigure(Figure):
+    """A figure that a notebook can show without pyplot's machinery.
+
+    Parameters
+    ----------
+    **options : any
+        Keyword arguments of `matplotlib.figure.Figure`, such as `figsize` (inches) and `dpi`.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png")
+        return buffer.getvalue()
+
+
+# Matplotlib gives each subclass a generated `set`. The inherited one does the same.
+del NotebookFigure.set
+
+
+def panel_row(panels: int, width: float, height: float = 3.6) -> tuple[Figure, list[Axes]]:
+    """A white figure with panels side by side.
+
+    Parameters
+    ----------
+    panels : int
+        Number of panels.
+    width : float
+        Width of one panel in inches.
+    height : float, default 3.6
+        Height of the figure in inches.
+
+    Returns
+    -------
+    figure : Figure
+        The figure.
+    panels : list of Axes
+        Its axes, from left to right.
+    """
+    size = (width * panels, height)
+    figure = NotebookFigure(figsize=size, dpi=110, facecolor="white", layout="constrained")
+    return figure, list(np.atleast_1d(figure.subplots(1, panels)))
+
+
+def label_axes(axes: Axes, x: str, y: str) -> None:
+    """Give axes of whole numbers their labels and a light grid.
+
+    Parameters
+    ----------
+    axes : Axes
+        A panel of a figure.
+    x : str
+        Label of the horizontal axis.
+    y : str
+        Label of the vertical axis.
+    """
+    axes.set_xlabel(x, fontsize=11)
+    axes.set_ylabel(y, fontsize=11)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(color=GREY, linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def show_image(axes: Axes, image: NDArray) -> None:
+    """Show an image without ticks and frame.
+
+    Parameters
+    ----------
+    axes : Axes
+        A panel of a figure.
+    image : ndarray
+        RGB `(H, W, 3)`, uint8 or floats in [0, 1].
+    """
+    axes.imshow(image)
+    axes.set_axis_off()
+
+
+def rgb_bytes(colour: str) -> NDArray[np.uint8]:
+    """A colour as three bytes.
+
+    Parameters
+    ----------
+    colour : str
+        Any name or code that matplotlib knows.
+
+    Returns
+    -------
+    ndarray of uint8
+        Red, green and blue, `(3,)`.
+
+    Examples
+    --------
+    >>> rgb_bytes(ORANGE)
+    array([230, 159,   0], dtype=uint8)
+    """
+    return np.round(np.array(to_rgb(colour)) * 255).astype(np.uint8)
