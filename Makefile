@@ -1,4 +1,4 @@
-# make book | make lab | make test | make notebooks
+# make book | make lab | make test | make notebooks | make results
 # Another Python: make book PYTHON=python3.12
 PYTHON ?= python3
 VENV := .venv
@@ -8,13 +8,15 @@ SITE := _build/html
 # One thread a process: two pytest workers share the cores, and sums come out the same everywhere.
 ONE_THREAD := OMP_NUM_THREADS=1
 
-.PHONY: help setup book lab test notebooks lint package-tests notebook-tests site clean
+.PHONY: help setup book lab test notebooks results lint package-tests notebook-tests site clean
 
 help:
 	@echo "make book       build the book and say which page to open"
 	@echo "make lab        open the notebooks in JupyterLab"
 	@echo "make test       everything that the continuous integration checks"
 	@echo "make notebooks  run all notebooks again and store their outputs in the normal form"
+	@echo "make results    say which stored results are fresh, stale or missing"
+	@echo "make results RUN=lessons/unpooling    make the results of one program again (RUN=stale: all)"
 	@echo "make clean      remove the built book"
 
 setup: $(INSTALLED)
@@ -30,20 +32,29 @@ lab: setup
 notebooks: setup
 	$(ONE_THREAD) CUDA_VISIBLE_DEVICES= $(BIN)/python tools/run_notebooks.py
 
-test: lint site package-tests notebook-tests
+# RUN=lessons/unpooling runs one program, RUN=stale all whose results are not fresh.
+results: setup
+	@$(ONE_THREAD) $(BIN)/python -m benchmarks.results $(if $(RUN),--run $(RUN))
+
+# Two cores: the slow half of the checks of the sources runs beside the build of the book.
+test: setup
+	@$(MAKE) --no-print-directory -j2 lint site
+	@$(MAKE) --no-print-directory package-tests notebook-tests
 	@echo "All checks passed."
 
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 # From nothing: a page that Sphinx has cached would not repeat its warnings.
 site: setup
 	@rm -rf $(SITE)
 	$(BIN)/jupyter-book build . -W -n --keep-going --all
 
-package-tests: setup site
-	$(ONE_THREAD) CUDA_VISIBLE_DEVICES= $(BIN)/pytest tests -n 2 --dist loadfile
+# The tests of the book's pages need the built site, and are skipped without it.
+package-tests: setup
+	$(ONE_THREAD) CUDA_VISIBLE_DEVICES= $(BIN)/pytest tests retina_course -n 2 --dist loadfile
 
 # The stored outputs come from the CPU.
 notebook-tests: setup

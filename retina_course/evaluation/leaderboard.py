@@ -77,7 +77,7 @@ class Entry(NamedTuple):
 
     @property
     def children(self) -> list[str]:
-        """The child of each photograph, as both eyes of one are alike: "Image_05L" is child 05."""
+        """The child of each photograph, "05" of "Image_05L"; both eyes of a child are alike."""
         return [name.removeprefix("Image_")[:2] for name in self.images]
 
 

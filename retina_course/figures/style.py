@@ -37,10 +37,6 @@ class NotebookFigure(Figure):
         return buffer.getvalue()
 
 
-# Matplotlib gives each subclass a generated `set`. The inherited one does the same.
-del NotebookFigure.set
-
-
 def panel_row(panels: int, width: float, height: float = 3.6) -> tuple[Figure, list[Axes]]:
     """A white figure with panels side by side.
 

@@ -141,6 +141,8 @@ class PyramidNetwork(nn.Module):
 
     def _initialise(self, num_classes: int) -> None:
         """The first weights: Kaiming, small ones in the last layers, a rare object by `PRIOR`."""
+        if self.segmentation_head.weight.is_meta:
+            return  # shapes only; and `kaiming_normal_` there would load torch's whole compiler
         for module in self.modules():
             if isinstance(module, nn.Conv2d):  # arXiv 1502.01852
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
