@@ -7,6 +7,7 @@ Both are made of the programs' own `PROGRAM` and of the provenance stored in the
 
 import argparse
 import ast
+from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -160,7 +161,7 @@ def made(origins: list[dict]) -> str:
     return f"{when} on {', '.join(unique(source['device'] for source in origins))}"
 
 
-def unique(values) -> list:
+def unique(values: Iterable) -> list:
     return list(dict.fromkeys(values))
 
 

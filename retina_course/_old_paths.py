@@ -20,7 +20,7 @@ MOVED = {
     "detection_metrics": ("evaluation.detection_metrics", "inference.detection"),
     "diagrams": ("figures.diagrams",),
     "error_analysis": ("evaluation.error_analysis",),
-    "images": ("data.images",),
+    "images": ("data.images", "data.image_files", "data.pil_images"),
     "leaderboard": ("evaluation.leaderboard",),
     "losses": ("training.losses",),
     "metrics": ("evaluation.metrics", "evaluation.intervals"),

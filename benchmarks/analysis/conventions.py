@@ -33,6 +33,7 @@ PROGRAM = Program(
     question="How different are the scores of one prediction by the conventions of other papers?",
     results=("conventions.json",),
     commands=("python -m benchmarks.analysis.conventions",),
+    hours=0.04,
     data=("CHASE_DB1",),
     inputs=("retina_course/weights/unet_small.*",),
 )

@@ -86,7 +86,14 @@ def main() -> None:
     write_json(RESULTS / "lesions_and_disc.json", content)
 
 
-def vessels(model, card: dict, image, fov=None, *, flips: bool = True) -> tuple:
+def vessels(
+    model: torch.nn.Module,
+    card: dict,
+    image: np.ndarray,
+    fov: np.ndarray | None = None,
+    *,
+    flips: bool = True,
+) -> tuple[np.ndarray, np.ndarray]:
     """Vessel map and field of view, bool `(H, W)`."""
     probability, fov = segment(model, image, card, fov=fov, flips=flips)
     return ((probability >= card["threshold"]) & fov).numpy(), fov.numpy()

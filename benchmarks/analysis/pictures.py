@@ -38,6 +38,7 @@ PROGRAM = Program(
         "book/figures/readme.png",
     ),
     commands=("python -m benchmarks.analysis.pictures",),
+    hours=0.01,
     data=("CHASE_DB1",),
     inputs=("retina_course/weights/unet_small.*",),
 )

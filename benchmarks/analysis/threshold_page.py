@@ -40,6 +40,7 @@ PROGRAM = Program(
         "book/figures/threshold.png",
     ),
     commands=("python -m benchmarks.analysis.threshold_page",),
+    hours=0.01,
     data=("CHASE_DB1",),
     inputs=(
         "retina_course/results/conventions.json",

@@ -47,20 +47,20 @@ class Stub(types.ModuleType):
 
     __path__: list[str] = []
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> object:
         if name.startswith("__"):
             raise AttributeError(name)
         enum = name == "InterpolationMode"  # its members are read at import
         return MagicMock() if enum else type(name, (nn.Module,), {})
 
-    def find_spec(self, name: str, path=None, target=None):
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         ours = name.split(".")[0] == "torchvision"
         return ModuleSpec(name, self, is_package=True) if ours else None
 
-    def create_module(self, spec):
+    def create_module(self, spec: ModuleSpec) -> types.ModuleType:
         return Stub(spec.name)
 
-    def exec_module(self, module) -> None:
+    def exec_module(self, module: types.ModuleType) -> None:
         pass
 
 

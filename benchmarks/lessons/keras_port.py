@@ -4,7 +4,8 @@
     python -m benchmarks.lessons.keras_port
 
 writes `retina_course/results/keras_port.json` in about 20 s of one core. The listing's
-network is built here in our own words; `tests/test_keras_port.py` uses the same functions.
+network is built here in our own words; `tests/benchmarks/test_keras_port.py` uses the same
+functions.
 """
 
 import math
@@ -45,10 +46,10 @@ def compute_in(dtype: str) -> None:
     PROMOTION["float64"] = dtype  # on torch, its batch norm would turn float64 into float32
 
 
-def listing(size=SIZE, classes: int = CLASSES) -> keras.Model:
+def listing(size: tuple[int, int] = SIZE, classes: int = CLASSES) -> keras.Model:
     """The network of the listing: images `(N, H, W, 3)` to probabilities `(N, H, W, classes)`."""
 
-    def two_convolutions(x, channels):
+    def two_convolutions(x: keras.KerasTensor, channels: int) -> keras.KerasTensor:
         for _ in range(2):
             x = layers.Conv2D(channels, 3, padding="same")(x)
             x = layers.BatchNormalization()(x)

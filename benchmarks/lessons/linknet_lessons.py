@@ -31,7 +31,7 @@ PROGRAM = Program(
     question="Which of LinkNet's parts, and which of its two recipes, find more vessels?",
     results=("linknet_lessons.json",),
     commands=("python -m benchmarks.lessons.linknet_lessons",),
-    hours=1.5,
+    hours=0.5,
 )
 FOLDER = RUNS / "linknet_lessons"
 SEEDS, STEPS, BATCH, CROP, SIZE = (0, 1, 2), 400, 4, 128, 384

@@ -15,6 +15,7 @@ import sys
 import time
 import types
 import warnings
+from collections.abc import Callable
 from importlib.metadata import version
 
 import torch
@@ -122,7 +123,7 @@ def agreement(smp: types.ModuleType, monai: types.ModuleType) -> dict:
     }
 
 
-def metric(one):
+def metric(one: Callable) -> Callable[[Tensor, Tensor], Tensor]:
     """A score as a loss, without a gradient. It takes logits where a value is outside [0, 1]."""
     return lambda logits, target: 1 - one(logits, target.int())
 
@@ -166,7 +167,7 @@ def stored(logits: Tensor, target: Tensor) -> dict:
     }
 
 
-def called(loss, logits: Tensor, target: Tensor) -> dict:
+def called(loss: Callable, logits: Tensor, target: Tensor) -> dict:
     """Value and norm of the gradient; None stands for what is not a finite number."""
     logits = logits.clone().requires_grad_()
     if logits.shape[1] > 1 and type(loss).__module__.startswith("monai"):
@@ -183,7 +184,7 @@ def finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def defaults(function, names: tuple[str, ...]) -> dict:
+def defaults(function: Callable, names: tuple[str, ...]) -> dict:
     """What the library's signature says where the caller says nothing."""
     found = inspect.signature(function).parameters
     return {name: found[name].default for name in names if name in found}

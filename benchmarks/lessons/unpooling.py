@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from scipy import ndimage
 from skimage.morphology import skeletonize
-from torch import nn
+from torch import Tensor, nn
 
 from benchmarks.common.files import RESULTS, RUNS, once, write_json
 from benchmarks.common.index import Program
@@ -68,7 +68,7 @@ class Narrow(nn.Module):
         ending = [] if head == "logits" else [nn.BatchNorm2d(1), nn.ReLU()]
         self.head = nn.Sequential(last, *ending)
 
-    def forward(self, x):
+    def forward(self, x: Tensor) -> Tensor:
         kept = []
         for block in self.down:
             x = block(x)
@@ -79,7 +79,7 @@ class Narrow(nn.Module):
             x = block(self._up(x, learned, *kept.pop()))
         return self.head(x)
 
-    def _up(self, x, learned, skip, indices):
+    def _up(self, x: Tensor, learned: nn.Module | None, skip: Tensor, indices: Tensor) -> Tensor:
         if self.up == "unpool":
             if self.tamper is not None:
                 indices = self.tamper(indices, skip.shape[-1])
@@ -94,7 +94,7 @@ def stage(c_in: int, c_out: int) -> list[nn.Module]:
     return conv_bn_relu(c_in, c_out, bias=False)
 
 
-def corner(indices: torch.Tensor, width: int) -> torch.Tensor:
+def corner(indices: Tensor, width: int) -> Tensor:
     """The top left pixel of each window, whatever the encoder has found."""
     row, column = indices // width, indices % width
     return row // 2 * 2 * width + column // 2 * 2

@@ -37,6 +37,7 @@ from benchmarks.common.rows import smooth
 from benchmarks.common.runs import read_rows, read_runs, read_validation, summary, variant
 from retina_course import shapes, weights
 from retina_course.data.datasets import ChaseDB1, Photograph, split_by_patient
+from retina_course.inference.colours import measure_colours
 from retina_course.training import (
     History,
     Recipe,
@@ -242,6 +243,8 @@ def collect(name: str, output: Path, rows: str | None, variants: list[Path]) -> 
         "size": crop,
         "training_data": "CHASE_DB1, first 8 images (4 children, one camera), CC BY 4.0, "
         "Fraz et al. 2012",
+        "trained_on": [*training.image_digests().values()],
+        "colours": measure_colours((photo.image, photo.fov) for photo in training),
         "metrics": {"set": "CHASE_DB1, last 20 images, inside the field of view"}
         | runs[0]["flips"]["pooled"],
         "licence": "MIT",

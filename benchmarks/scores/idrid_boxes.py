@@ -17,24 +17,29 @@ import argparse
 import json
 from pathlib import Path
 
+import torch
 from matplotlib.figure import Figure
 from torch import nn
 
 from benchmarks.common import datasets
-from benchmarks.common.detection import Detecting, recipe_of, train_detector
+from benchmarks.common.detection import Detecting, recipe_of
 from benchmarks.common.figures import IDRID_CREDITS, save
 from benchmarks.common.files import RESULTS, WEIGHTS, read_json, write_json
 from benchmarks.common.index import Program
 from benchmarks.common.provenance import provenance
 from benchmarks.common.rows import smooth
 from retina_course import shapes, weights
-from retina_course.data.detection import LESION_CLASSES, RandomAffine
+from retina_course.data.detection import LESION_CLASSES
 from retina_course.data.idrid import BoxedPhotograph, IDRiDBoxes
+from retina_course.data.images import read_image
 from retina_course.evaluation.detection_metrics import best_threshold, bootstrap_average_precision
 from retina_course.figures import plotting
-from retina_course.inference import detect, detect_photographs, stack_boxed_images
+from retina_course.inference import detect, detect_photographs, find_fov, stack_boxed_images
+from retina_course.inference.colours import measure_colours
 from retina_course.models import create_model
-from retina_course.training import default_device
+from retina_course.training import DETECTOR_OPTIONS as OPTIONS
+from retina_course.training import DetectorRecipe, default_device, train_detector
+from retina_course.training.detector_recipe import SCALE
 
 PROGRAM = Program(
     __file__,
@@ -48,8 +53,6 @@ PROGRAM = Program(
     data=("IDRiD_boxes",),
 )
 MODELS = ("retina_net", "retina_unet_detector")
-OPTIONS = {"num_classes": 3, "width": 16, "pyramid_channels": 48, "head_channels": 48}
-SCALE, JITTER = (0.8, 1.25), 0.2
 IOUS = (0.1, 0.5)
 
 
@@ -79,27 +82,28 @@ def train(options: argparse.Namespace) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     device = default_device()
     source = provenance(device, PROGRAM)  # now: the code may change while a long run goes on
+    asked = DetectorRecipe(options.steps, options.batch_size, options.lr, options.fov_diameter)
     recipe = recipe_of(
-        options.steps,
-        options.batch_size,
-        options.lr,
+        asked.steps,
+        asked.batch_size,
+        asked.lr,
         options.bfloat16,
-        fov_diameter=options.fov_diameter,
+        fov_diameter=asked.fov_diameter,
         scale=list(SCALE),
-        jitter=JITTER,
+        jitter=asked.jitter,
     )
-    images, targets = stack_boxed_images(IDRiDBoxes(split="train"), options.fov_diameter)
-    images = images.to(device)
-    targets = [{k: v.to(device) for k, v in target.items()} for target in targets]
+    training = list(IDRiDBoxes(split="train"))
     model, history = train_detector(
-        lambda: create_model(options.model, **OPTIONS),
-        RandomAffine(images, targets, options.batch_size, scale=SCALE, jitter=JITTER),
-        recipe,
+        options.model,
+        training,
+        asked,
         seed=options.seed,
         checkpoint=folder / "checkpoint.pt",
-        settings={"model": options.model},
+        precision=torch.bfloat16 if recipe["precision"] == "bfloat16" else None,
     )
-    card = {"model": options.model, "options": OPTIONS, "fov_diameter": options.fov_diameter}
+    images, _ = stack_boxed_images(training, asked.fov_diameter)
+    card = {"model": options.model, "options": OPTIONS, "fov_diameter": asked.fov_diameter}
+    model.to(device)
     test = IDRiDBoxes(split="test")
     run = {
         "model": options.model,
@@ -181,9 +185,11 @@ def ship(file: Path, row: dict, test: list[BoxedPhotograph]) -> None:
     on_training = detect_photographs(model, IDRiDBoxes(split="train"), card)
     card["threshold"] = round(best_threshold(*on_training, labels), 3)
     draw_detections(model, card, test)
+    images = (read_image(photo.image) for photo in IDRiDBoxes(split="train"))
     first = row["runs"][0]
     card |= {
         "classes": list(LESION_CLASSES),
+        "colours": measure_colours((image, find_fov(image)) for image in images),
         "training_data": "IDRiD_boxes, 160 photographs of one clinic, images CC BY 4.0 (Porwal et "
         "al. 2018), boxes CC BY-SA 4.0 (CODRAS, von Csefalvay 2019)",
         "metrics": {

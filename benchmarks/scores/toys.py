@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks.common.detection import Detecting, recipe_of, train_detector
+from benchmarks.common.detection import Detecting, recipe_of
 from benchmarks.common.files import RESULTS, read_json, write_json
 from benchmarks.common.index import Program
 from benchmarks.common.provenance import provenance
@@ -32,7 +32,7 @@ from retina_course.data.synthetic import TOY_CLASSES, synthetic_toys
 from retina_course.evaluation.detection_metrics import average_precision
 from retina_course.inference import detect_all
 from retina_course.models import RetinaUNetDetector
-from retina_course.training import default_device
+from retina_course.training import default_device, fit, seed_everything
 
 PROGRAM = Program(
     __file__,
@@ -101,13 +101,17 @@ def train(options: argparse.Namespace, seed: int, n: int, weight: float) -> None
     images, targets = synthetic_toys(n, seed, size=options.size)
     test, ground_truths = synthetic_toys(options.test, TEST_SEED, size=options.size)
     checkpoint = options.output / f"{name}.pt"
-    model, history = train_detector(
-        lambda: RetinaUNetDetector(**OPTIONS, segmentation_weight=weight),
+    seed_everything(seed)
+    model = RetinaUNetDetector(**OPTIONS, segmentation_weight=weight).to(default_device())
+    history = fit(
+        model,
         RandomAffine(images, targets, options.batch_size, scale=(1, 1), jitter=0),
-        recipe,
+        options.steps,
+        lr=options.lr,
         seed=seed,
+        precision=torch.bfloat16 if recipe["precision"] == "bfloat16" else None,
         checkpoint=checkpoint,
-        settings={"images": n, "segmentation_weight": weight},
+        settings={"images": n, "segmentation_weight": weight, **recipe},
     )
     found = detect_all(model, test)
     run = {

@@ -150,7 +150,15 @@ def prepare_training(
     return Contender(network.owner, network.name, format, run)
 
 
-def case(topic: str, task: str, networks: list[Network], x: Tensor, dtype, budget, rounds) -> dict:
+def case(
+    topic: str,
+    task: str,
+    networks: list[Network],
+    x: Tensor,
+    dtype: torch.dtype,
+    budget: dict[str, float],
+    rounds: int,
+) -> dict:
     """Time one task on one input; the first network is ours and the standard of the others."""
     contenders, skipped, references = [], [], {}
     limit = TOLERANCE[f"{x.device.type} {str(dtype)[6:]}"]

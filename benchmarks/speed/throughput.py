@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch._inductor import config as inductor
 
 from benchmarks.common.files import RESULTS, read_json, slug, write_json
@@ -101,7 +101,9 @@ def measure(name: str, task: str, size: tuple, device: torch.device, rounds: int
     return found
 
 
-def training(model: nn.Module, x, target, precision: torch.dtype) -> Callable[[], None]:
+def training(
+    model: nn.Module, x: Tensor, target: Tensor, precision: torch.dtype
+) -> Callable[[], None]:
     model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
     loss = DiceCELoss()
@@ -116,7 +118,9 @@ def training(model: nn.Module, x, target, precision: torch.dtype) -> Callable[[]
     return step
 
 
-def inference(model: nn.Module, x, target, precision: torch.dtype) -> Callable[[], None]:
+def inference(
+    model: nn.Module, x: Tensor, target: Tensor, precision: torch.dtype
+) -> Callable[[], None]:
     model.eval()
 
     def step() -> None:

@@ -81,7 +81,16 @@ class Files(Dataset):
 class Stage:
     """One way to train: `block(steps)` trains so many steps and returns their losses."""
 
-    def __init__(self, name, model, data, folder, device, crop, changes):
+    def __init__(
+        self,
+        name: str,
+        model: nn.Module,
+        data: tuple[Tensor, Tensor],
+        folder: str,
+        device: torch.device,
+        crop: int,
+        changes: dict[str, bool],
+    ):
         self.name, self.changes, self.device = name, changes, device
         self.model = copy.deepcopy(model).to(device).train()
         self.layout = torch.contiguous_format
@@ -98,7 +107,9 @@ class Stage:
         self.seconds: list[float] = []
         self.phases: dict[str, list[float]] = defaultdict(list)
 
-    def draw(self, data, folder, crop) -> Iterator[tuple[Tensor, Tensor]]:
+    def draw(
+        self, data: tuple[Tensor, Tensor], folder: str, crop: int
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         if not self.changes.get("on_device"):
             yield from DataLoader(Files(folder, crop), batch_size=BATCH)
         crops = RandomCrops(*(part.to(self.device) for part in data), size=crop, batch_size=BATCH)

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from retina_course.cli.inputs import SETS
+from retina_course.data.photographs import VESSELS
 from retina_course.training.devices import default_device
 
 DATA_HELP = (
@@ -26,15 +27,45 @@ def add_photographs(parser: argparse.ArgumentParser, weights: str, threshold: st
     threshold : str
         What the threshold T means, for the help.
     """
-    parser.add_argument("photos", metavar="PHOTO", nargs="+", type=Path, help="image file")
-    add_output(parser, "folder for the images")
+    parser.add_argument(
+        "photos",
+        metavar="PHOTO",
+        nargs="+",
+        type=Path,
+        help="image file, folder of image files, or pattern such as 'photos/*.png'",
+    )
+    add_output(parser, "folder for the results; no file of yours is replaced there")
+    parser.add_argument(
+        "--recursive",
+        action="store_true",
+        help="also the folders below a folder; DIR then has the same folders",
+    )
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="also photographs that are done: with these weights and settings, unchanged since",
+    )
+    parser.add_argument(
+        "--field-of-view",
+        type=Path,
+        metavar="MASK",
+        help="white where the photograph shows the retina: one mask for all photographs, or a "
+        "folder with NAME, NAME_mask or NAME_fov for each (default: found in the photograph)",
+    )
+    parser.add_argument(
+        "--fov-diameter",
+        type=pixels,
+        metavar="PIXELS",
+        help="diameter that the whole field of view would have, where the photograph shows only "
+        "a part of it (default: as found)",
+    )
     add_weights(parser, weights)
     add_prediction(parser, threshold)
     add_device(parser)
 
 
 def add_data(parser: argparse.ArgumentParser) -> None:
-    """Add `--data`, a dataset.
+    """Add `--data`, a dataset, and `--vessels`, how its masks are to be read.
 
     Parameters
     ----------
@@ -42,6 +73,12 @@ def add_data(parser: argparse.ArgumentParser) -> None:
         The command's parser.
     """
     parser.add_argument("--data", required=True, metavar="DATA", help=DATA_HELP)
+    parser.add_argument(
+        "--vessels",
+        choices=VESSELS,
+        help="colour of the vessels in the masks (default: white; asked for where a mask is white "
+        "in more than half of the field of view)",
+    )
 
 
 def add_output(parser: argparse.ArgumentParser, what: str) -> None:
@@ -190,6 +227,38 @@ def probability(text: str) -> float:
     return value
 
 
+def pixels(text: str) -> float:
+    """A number of pixels.
+
+    Parameters
+    ----------
+    text : str
+        What the user gave.
+
+    Returns
+    -------
+    float
+        At least 1.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        Anything else.
+
+    Examples
+    --------
+    >>> pixels("1440")
+    1440.0
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not 1 <= value < 1e6:
+        raise argparse.ArgumentTypeError(f"expected a number of pixels, got {text}")
+    return value
+
+
 def available_device(text: str) -> torch.device:
     """A device of this machine.
 
@@ -201,7 +270,7 @@ def available_device(text: str) -> torch.device:
     Returns
     -------
     torch.device
-        The device; a tensor could be created there.
+        The device; it could compute a convolution.
 
     Raises
     ------
@@ -214,8 +283,10 @@ def available_device(text: str) -> torch.device:
     device(type='cpu')
     """
     try:
-        torch.empty(0, device=text)
+        image = torch.ones(1, 1, 2, 2, device=text)
+        torch.nn.functional.conv2d(image, image).item()
         return torch.device(text)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+    # Of a dozen types, by device: what is missing is a driver, a package or the device itself.
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise argparse.ArgumentTypeError(f"no device {text!r} here: {reason}") from None

@@ -1,12 +1,17 @@
 """What the commands write: JSON files, a table of scores, and messages for errors."""
 
+import errno
 import json
+import os
+import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from retina_course.data.files import write_atomically
+from retina_course.data.image_files import ImageWarning
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -109,3 +114,96 @@ def message(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename:
         return f"{error.strerror}: {error.filename}"
     return str(error)
+
+
+def digits(probability: float) -> str:
+    """A probability with three decimals, or with as many as show that it is not 0 or 1.
+
+    Parameters
+    ----------
+    probability : float
+        Such as a threshold.
+
+    Returns
+    -------
+    str
+        The number.
+
+    Examples
+    --------
+    >>> digits(0.38660), digits(0.00002), digits(0.99996)
+    ('0.387', '2e-05', '0.99996')
+    """
+    text = f"{probability:.3f}"
+    return f"{probability:.6g}" if text in ("0.000", "1.000") and probability % 1 else text
+
+
+@contextmanager
+def warnings_as_lines() -> Iterator[None]:
+    """Print what the readers of images warn of, each once, without Python's file and line.
+
+    Yields
+    ------
+    None
+        Nothing; other warnings pass as before.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", ImageWarning)
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if issubclass(category, ImageWarning):
+                print(f"retina-course: warning: {message}", file=sys.stderr)
+            else:
+                usual(message, category, *where, **more)
+
+        warnings.showwarning = show
+        yield
+
+
+@contextmanager
+def readers_may_leave() -> Iterator[None]:
+    """Let a command go on when nobody reads its output any more, as in `segment ... | head -1`.
+
+    Yields
+    ------
+    None
+        Nothing; what is then printed inside the block goes nowhere.
+    """
+    with redirect_stdout(_Patient.of(sys.stdout)), redirect_stderr(_Patient.of(sys.stderr)):
+        yield
+
+
+class _Patient:
+    """A stream without "Broken pipe"."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    @classmethod
+    def of(cls, stream: TextIO | None) -> Any:
+        """None, where a program has no such stream, stays None."""
+        return None if stream is None else cls(stream)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with self._closed_is_no_error():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._closed_is_no_error():
+            self._stream.flush()
+
+    @contextmanager
+    def _closed_is_no_error(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.EINVAL):  # EINVAL: Windows
+                raise
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())  # also for what is still in the buffer
+            os.close(nowhere)

@@ -1,4 +1,4 @@
-"""The command line: `retina-course segment | detect | train | evaluate | models | download`.
+"""The command line: `retina-course segment | detect | train | evaluate | export | ...`.
 
 Exit codes: 0 all well; 1 something given cannot be used (a message on stderr, no traceback);
 2 a command that cannot be understood; 130 interrupted by Ctrl-C.
@@ -8,12 +8,17 @@ import argparse
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 from retina_course import __version__
-from retina_course.cli import commands, output, photo_commands
+from retina_course.cli import (
+    commands,
+    evaluate_command,
+    inputs,
+    output,
+    photo_commands,
+    train_command,
+)
 from retina_course.cli.options import (
     add_data,
     add_device,
@@ -23,18 +28,8 @@ from retina_course.cli.options import (
     add_weights,
     seed_number,
 )
-from retina_course.models import DETECTORS, list_models
-from retina_course.training.recipe import Recipe, learning_rate
-
-RECIPE_HELP = {
-    "steps": "number of batches",
-    "batch_size": "crops in a batch",
-    "crop": "side of the crops in pixels",
-    "lr": "highest learning rate",
-    "fov_diameter": "pixels to which the diameter of the field of view is resampled",
-    "rotation": "largest random turn in degrees",
-    "jitter": "strength of the random change of colours, 0 to 1",
-}
+from retina_course.cli.recipe_options import add_recipe
+from retina_course.models import list_models
 
 AddParser = Callable[..., argparse.ArgumentParser]
 
@@ -60,17 +55,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # a file's name may hold what its encoding lacks
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    options = vars(_parser().parse_args(arguments))
-    command = options.pop("command")
-    try:
-        with output.memory_errors():
-            return command(**options)
-    except KeyboardInterrupt:
-        print("retina-course: interrupted", file=sys.stderr)
-        return 130
-    except (ValueError, OSError, FloatingPointError, MemoryError) as error:
-        print(f"retina-course: error: {output.message(error)}", file=sys.stderr)
-        return 1
+    with output.readers_may_leave():
+        options = vars(_parser().parse_args(arguments))
+        command = options.pop("command")
+        try:
+            with output.memory_errors():
+                return command(**options)
+        except KeyboardInterrupt:
+            print("retina-course: interrupted", file=sys.stderr)
+            return 130
+        except (ValueError, OSError, FloatingPointError, MemoryError) as error:
+            print(f"retina-course: error: {output.message(error)}", file=sys.stderr)
+            return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -86,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     _detect(add)
     _train(add)
     _evaluate(add)
+    _export(add)
     _command(add, "models", commands.models, "list the networks and the weights", "")
     _download(add)
     return parser
@@ -99,10 +96,12 @@ def _segment(add: AddParser) -> None:
         photo_commands.segment_photographs,
         "find the vessels in photographs",
         "retina-course segment eye.jpg -o results\n"
+        "retina-course segment photos -o results --recursive\n"
         "retina-course segment photos/*.png -o results --weights mine/unet_small.safetensors",
-        "Writes for each PHOTO NAME_vessels.png (white on black), NAME_probability.png (16-bit "
-        "grey, 65535 = 1) and NAME_overlay.jpg into DIR. Any size, any camera: the photograph is "
-        "resampled so that its field of view has the size that the network was trained on. "
+        "Writes for each photograph NAME_vessels.png (white on black), NAME_probability.png "
+        "(16-bit grey, 65535 = 1) and NAME_overlay.jpg into DIR, and a row of DIR/segment.csv. Any "
+        "size, any camera: the photograph is resampled so that its field of view has the size that "
+        "the network was trained on. Given again, the command skips what is done. "
         + commands.NOT_MEDICAL,
     )
     add_photographs(parser, "unet_small", "vessel where the probability is at least T")
@@ -116,9 +115,10 @@ def _detect(add: AddParser) -> None:
         photo_commands.detect_photographs,
         "find the optic disc, hard exudates and haemorrhages in photographs",
         "retina-course detect eye.jpg -o results\n"
-        "retina-course detect photos/*.png -o results --threshold 0.2",
-        "Writes for each PHOTO NAME_boxes.jpg, the photograph with its boxes, and NAME_boxes.json, "
-        "their labels, scores and corners in pixels, into DIR. Any size, any camera. A box without "
+        "retina-course detect photos -o results --threshold 0.2",
+        "Writes for each photograph NAME_boxes.jpg, with its boxes, NAME_boxes.json, their labels, "
+        "scores and corners in pixels, into DIR, and a row of DIR/detect.csv. Any size, any "
+        "camera. Given again, the command skips what is done. A box without "
         "a lesion in it and a lesion without a box are common: see the card's scores "
         "(`retina-course models`). " + commands.NOT_MEDICAL,
     )
@@ -130,39 +130,31 @@ def _train(add: AddParser) -> None:
     parser = _command(
         add,
         "train",
-        _train_by_recipe,
-        "train a network on photographs with a ground truth of vessels",
+        train_command.train,
+        "train a network on photographs with a ground truth of vessels or boxes",
         "retina-course train --data chase_db1 -o runs/chase\n"
-        "retina-course train --data my_photographs --steps 500 --crop 256 -o runs/mine",
+        "retina-course train --data my_photographs --steps 500 --crop 256 -o runs/mine\n"
+        "retina-course train --data my_photographs --from unet_small --steps 500 -o runs/tuned\n"
+        "retina-course train --data idrid_boxes --model retina_net -o runs/boxes",
         "Trains on the training split by the course's recipe, chooses the threshold on the same "
         "images, and writes MODEL.safetensors with its card and history.json into DIR. Killed, it "
-        "continues from its checkpoint when the same command is given again.",
+        "continues from its checkpoint when the same command is given again. Detectors learn from "
+        f"{inputs.BOXES}, or a folder with NNNN.txt beside each photograph NNNN.jpg.",
     )
     add_data(parser)
-    add_output(parser, "folder of this run")
-    segmentors = [name for name in list_models() if name not in DETECTORS]
+    add_output(parser, "folder of this run; no file of yours is replaced there")
+    parser.add_argument("--model", choices=list_models(), help="default: unet_small")
     parser.add_argument(
-        "--model", default="unet_small", choices=segmentors, help="default: %(default)s"
+        "--from",
+        dest="start",
+        metavar="W",
+        help="start from these weights (fine-tuning): a name of `retina-course models`, or a "
+        ".safetensors file; the network, its scale and a tenth of its learning rate are the "
+        "defaults then",
     )
     parser.add_argument("--seed", type=seed_number, default=0, help="default: %(default)s")
-    for field in fields(Recipe):
-        parser.add_argument(
-            f"--{field.name.replace('_', '-')}",
-            type=field.type,
-            default=None if field.name == "lr" else field.default,
-            metavar="N",
-            help=f"{RECIPE_HELP[field.name]} (default: "
-            + ("1e-2 below 0.3 M weights, 1e-3 above)" if field.name == "lr" else "%(default)s)"),
-        )
+    add_recipe(parser)
     add_device(parser)
-
-
-def _train_by_recipe(*, model: str, **options: Any) -> int:
-    """Call `commands.train` with the recipe that the options describe."""
-    numbers = {field.name: options.pop(field.name) for field in fields(Recipe)}
-    if numbers["lr"] is None:
-        numbers["lr"] = learning_rate(model)
-    return commands.train(model=model, recipe=Recipe(**numbers), **options)
 
 
 def _evaluate(add: AddParser) -> None:
@@ -170,7 +162,7 @@ def _evaluate(add: AddParser) -> None:
     parser = _command(
         add,
         "evaluate",
-        commands.evaluate,
+        evaluate_command.evaluate,
         "score a network on photographs with a ground truth of vessels",
         "retina-course evaluate --data chase_db1\n"
         "retina-course evaluate --data HRF --weights mine/unet_small.safetensors --json hrf.json",
@@ -196,6 +188,27 @@ def _evaluate(add: AddParser) -> None:
         help="write all scores there, too",
     )
     add_device(parser)
+
+
+def _export(add: AddParser) -> None:
+    """The command `export`."""
+    parser = _command(
+        add,
+        "export",
+        commands.export,
+        "write trained weights as an ONNX file",
+        "retina-course export unet_small -o unet_small.onnx\n"
+        "retina-course export mine/retina_net.safetensors -o boxes.onnx",
+        "Takes images of any number and size. A vessel network gives logits, a detector the boxes "
+        "and scores of all anchors; the file's metadata say how to go on from there. Needs the "
+        "packages onnx and onnxscript.",
+    )
+    parser.add_argument(
+        "weights",
+        metavar="W",
+        help="a name of `retina-course models`, or a .safetensors file with its card beside it",
+    )
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the file")
 
 
 def _download(add: AddParser) -> None:

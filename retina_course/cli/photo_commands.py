@@ -3,11 +3,8 @@
 Both go on with the next photograph where one cannot be used.
 """
 
-import io
-import json
-import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,35 +12,35 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from torch import nn
+from torch import Tensor, nn
 
 from retina_course import weights as trained_weights
-from retina_course.cli.inputs import choose_threshold, refuse_detector
-from retina_course.cli.output import memory_errors, message
-from retina_course.data.files import write_atomically
-from retina_course.data.images import read_image
+from retina_course.cli.batch import SHOWN, Batch, Found
+from retina_course.cli.inputs import choose_threshold, refuse_detector, refuse_segmentor
+from retina_course.data.reading import printable
 from retina_course.figures.plotting import BOX_COLOURS, overlay_image
 from retina_course.inference.detection import detect
+from retina_course.inference.field_of_view import measured_diameter
+from retina_course.inference.quality import vessel_warnings
 from retina_course.inference.segmentation import segment
 
 
 def segment_photographs(
     photos: Sequence[Path],
-    output: Path,
     *,
     weights: str,
     threshold: float | None,
     flips: bool,
     device: torch.device,
+    fov_diameter: float | None = None,
+    **where: Any,
 ) -> int:
-    """Find the vessels in photographs and write three images for each.
+    """Find the vessels in photographs; write three images for each, and a table.
 
     Parameters
     ----------
     photos : sequence of Path
-        Image files.
-    output : Path
-        Folder for the images; it is created if necessary.
+        Image files, folders and patterns.
     weights : str
         See `weights.load`.
     threshold : float or None
@@ -52,6 +49,10 @@ def segment_photographs(
         Test-time augmentation: average over mirror images.
     device : torch.device
         Where the network computes.
+    fov_diameter : float, optional
+        See `Batch`.
+    **where
+        `output`, `recursive`, `again` and `field_of_view`: see `Batch`.
 
     Returns
     -------
@@ -61,33 +62,58 @@ def segment_photographs(
     Raises
     ------
     ValueError
-        The weights cannot be used, or two photographs would write the same files.
+        The weights cannot be used, or see `Batch.run`.
     """
     model, card = trained_weights.load(weights)
     refuse_detector(card, weights)
     cut = choose_threshold(threshold, card)
-    _prepare(photos, output)
     model.to(device)
-    return _each(photos, output, lambda photo: _segment(model, card, photo, output, cut, flips))
+
+    def look(path: Path, image: Tensor, fov: Tensor) -> Found:
+        result = segment(model, image, card, flips=flips, fov=fov, fov_diameter=fov_diameter)
+        vessels = ((result.probability >= cut) & fov).numpy()
+        grey = (result.probability.numpy() * 65535).round().astype(np.uint16)
+        share = float(vessels.sum() / int(fov.sum()))
+        return Found(
+            f"{_size(fov)}, vessels {share:.1%} of the field of view",
+            {"vessel_fraction": f"{share:.4f}"},
+            {
+                "vessels.png": vessels.astype(np.uint8) * 255,
+                "probability.png": grey,
+                "overlay.jpg": overlay_image(image, vessels),
+            },
+            vessel_warnings(share),
+        )
+
+    batch = Batch(
+        command="segment",
+        endings=("vessels.png", "probability.png", "overlay.jpg"),
+        columns=("vessel_fraction",),
+        look=look,
+        card=card,
+        settings=_settings(weights, model, card, cut, flips),
+        fov_diameter=fov_diameter,
+        **where,
+    )
+    return batch.run(photos)
 
 
 def detect_photographs(
     photos: Sequence[Path],
-    output: Path,
     *,
     weights: str,
     threshold: float | None,
     flips: bool,
     device: torch.device,
+    fov_diameter: float | None = None,
+    **where: Any,
 ) -> int:
     """Find lesions and the optic disc; write an image with boxes, and the boxes as JSON, for each.
 
     Parameters
     ----------
     photos : sequence of Path
-        Image files.
-    output : Path
-        Folder for the results; it is created if necessary.
+        Image files, folders and patterns.
     weights : str
         See `weights.load`.
     threshold : float or None
@@ -96,6 +122,10 @@ def detect_photographs(
         Test-time augmentation: combine the boxes of mirror images.
     device : torch.device
         Where the network computes.
+    fov_diameter : float, optional
+        See `Batch`.
+    **where
+        `output`, `recursive`, `again` and `field_of_view`: see `Batch`.
 
     Returns
     -------
@@ -105,101 +135,77 @@ def detect_photographs(
     Raises
     ------
     ValueError
-        The weights cannot be used, or two photographs would write the same files.
+        The weights cannot be used, or see `Batch.run`.
     """
     model, card = trained_weights.load(weights)
+    refuse_segmentor(card, weights)
     cut = choose_threshold(threshold, card)
-    _prepare(photos, output)
     model.to(device)
-    return _each(photos, output, lambda photo: _detect(model, card, photo, output, cut, flips))
-
-
-def _prepare(photos: Sequence[Path], output: Path) -> None:
-    """Make the folder, unless two photographs would write the same files."""
-    first: dict[str, Path] = {}
-    for photo in photos:
-        other = first.setdefault(photo.stem.casefold(), photo)
-        if other is not photo:
-            raise ValueError(
-                f"{other} and {photo} would write the same files. Use a folder for each."
-            )
-    output.mkdir(parents=True, exist_ok=True)
-
-
-def _each(photos: Sequence[Path], output: Path, work: Callable[[Path], str]) -> int:
-    """Call `work` for each photograph, print what it found, and count the failures."""
-    failed = []
-    for photo in photos:
-        started = time.perf_counter()
-        try:
-            with memory_errors():
-                found = work(photo)
-        except (ValueError, OSError, MemoryError) as error:
-            failed.append(str(photo))
-            named = "" if str(photo) in message(error) else f"{photo}: "
-            print(f"retina-course: error: {named}{message(error)}", file=sys.stderr)
-            continue
-        seconds = time.perf_counter() - started
-        print(f"{photo}: {found}, {seconds:.1f} s -> {output / photo.stem}_*", flush=True)
-    if failed:
-        print(
-            f"retina-course: {len(failed)} of {len(photos)} photographs failed: "
-            f"{', '.join(failed)}",
-            file=sys.stderr,
-        )
-    return 1 if failed else 0
-
-
-def _segment(
-    model: nn.Module, card: Mapping[str, Any], photo: Path, output: Path, cut: float, flips: bool
-) -> str:
-    """Write the vessel map, the probabilities and the overlay; return a summary."""
-    image = read_image(photo)
-    probability, fov = (part.numpy() for part in segment(model, image, card, flips=flips))
-    vessels = (probability >= cut) & fov
-    grey = (probability * 65535).round().astype(np.uint16)
-    stem = output / photo.stem
-    _write_image(f"{stem}_vessels.png", vessels.astype(np.uint8) * 255)
-    _write_image(f"{stem}_probability.png", grey)
-    _write_image(f"{stem}_overlay.jpg", overlay_image(image, vessels))
-    fraction = vessels.sum() / fov.sum()
-    return f"{fov.shape[1]}x{fov.shape[0]}, vessels {fraction:.1%} of the field of view"
-
-
-def _detect(
-    model: nn.Module, card: Mapping[str, Any], photo: Path, output: Path, cut: float, flips: bool
-) -> str:
-    """Write the image with its boxes, and the boxes as JSON; return a summary."""
-    image = read_image(photo)
-    found = detect(model, image, card, flips=flips)
     # The stubs of torch call every attribute of a module a tensor or a module.
     names = card.get("classes") or [f"class {i + 1}" for i in range(cast(int, model.num_classes))]
-    boxes, scores, labels = (found[key].tolist() for key in ("boxes", "scores", "labels"))
-    rows = [
-        {
-            "label": names[label - 1],
-            "score": round(score, 4),
-            "box": [round(side, 1) for side in box],
+
+    def look(path: Path, image: Tensor, fov: Tensor) -> Found:
+        found = detect(model, image, card, flips=flips, fov=fov, fov_diameter=fov_diameter)
+        boxes, scores, labels = (found[key].tolist() for key in ("boxes", "scores", "labels"))
+        rows = [
+            {
+                "label": names[label - 1],
+                "score": round(score, 4),
+                "box": [round(side, 1) for side in box],
+            }
+            for box, score, label in zip(boxes, scores, labels, strict=True)
+            if score >= cut
+        ]
+        content = {
+            "photograph": printable(path.name),
+            "width": image.shape[2],
+            "height": image.shape[1],
+            "box": "x1, y1, x2, y2 in pixels of the photograph",
+            "threshold": cut,
+            "intended_use": trained_weights.INTENDED_USE,
+            "detections": rows,
         }
-        for box, score, label in zip(boxes, scores, labels, strict=True)
-        if score >= cut
-    ]
-    height, width = image.shape[1:]
-    content = {
-        "photograph": photo.name,
-        "width": width,
-        "height": height,
-        "box": "x1, y1, x2, y2 in pixels of the photograph",
+        pixels = (image.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
+        counts = {name: sum(row["label"] == name for row in rows) for name in names}
+        return Found(
+            f"{_size(fov)}, " + ", ".join(f"{count} {name}" for name, count in counts.items()),
+            {f"count {name}": count for name, count in counts.items()},
+            {"boxes.json": content, "boxes.jpg": _with_boxes(pixels, rows, names)},
+            [],
+        )
+
+    batch = Batch(
+        command="detect",
+        endings=("boxes.jpg", "boxes.json"),
+        columns=[f"count {name}" for name in names],
+        look=look,
+        card=card,
+        settings=_settings(weights, model, card, cut, flips),
+        fov_diameter=fov_diameter,
+        **where,
+    )
+    return batch.run(photos)
+
+
+def _settings(
+    weights: str, model: nn.Module, card: Mapping[str, Any], cut: float, flips: bool
+) -> dict[str, object]:
+    """What the rows of all photographs have in common."""
+    tensors = (tensor.cpu().numpy().tobytes() for tensor in model.state_dict().values())
+    digest = card.get("sha256") or hashlib.sha256(b"".join(tensors)).hexdigest()
+    return {
+        "weights": printable(Path(weights).name),
+        "weights_sha256": digest[:SHOWN],
         "threshold": cut,
-        "intended_use": trained_weights.INTENDED_USE,
-        "detections": rows,
+        "flips": flips,
     }
-    text = json.dumps(content, indent=1) + "\n"
-    write_atomically(f"{output / photo.stem}_boxes.json", text.encode())
-    pixels = (image.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
-    _write_image(f"{output / photo.stem}_boxes.jpg", _with_boxes(pixels, rows, names))
-    counts = [f"{sum(row['label'] == name for row in rows)} {name}" for name in names]
-    return f"{width}x{height}, " + ", ".join(counts)
+
+
+def _size(fov: Tensor) -> str:
+    """The size of a photograph and of its field of view, for the terminal."""
+    height, width = fov.shape
+    share = f"{float(fov.float().mean()):.0%} of the picture"
+    return f"{width}x{height}, field of view {measured_diameter(fov)} across, {share}"
 
 
 def _with_boxes(
@@ -219,12 +225,3 @@ def _with_boxes(
         draw.rectangle(draw.textbbox(place, text, font=font), fill="black")
         draw.text(place, text, fill=colour, font=font)
     return np.asarray(image)
-
-
-def _write_image(path: str, pixels: NDArray[Any]) -> None:
-    """Write a JPEG or PNG file, by the ending of its name, whole or not at all."""
-    buffer = io.BytesIO()
-    is_jpeg = path.endswith("jpg")
-    settings = {"quality": 92, "subsampling": 0} if is_jpeg else {}
-    Image.fromarray(pixels).save(buffer, "JPEG" if is_jpeg else "PNG", **settings)
-    write_atomically(path, buffer.getvalue())

@@ -8,12 +8,8 @@ from pathlib import Path
 
 from retina_course.data.download import download_chase_db1
 from retina_course.data.image_folder import ImageFolder
-from retina_course.data.photographs import (
-    Photograph,
-    PublishedPhotographs,
-    Record,
-    split_by_patient,
-)
+from retina_course.data.photographs import Photograph, Record, split_by_patient
+from retina_course.data.published import PublishedPhotographs
 from retina_course.data.reading import DatasetError, field_of_view
 
 __all__ = [
@@ -35,7 +31,7 @@ class ChaseDB1(PublishedPhotographs):
 
     The dataset has no official split. The most used one is taken: the first 8 photographs
     (children 01-04) are "train", the last 20 "test". It has no masks of the field of view; they
-    are computed by `field_of_view`.
+    are computed by `field_of_view`. It opens without the files of the second observer.
 
     Fraz et al. 2012, doi:10.1109/TBME.2012.2205687; CC BY 4.0; see `download_chase_db1`.
 
@@ -130,7 +126,7 @@ class STARE(PublishedPhotographs):
 
     The ground truth is by AH, the second observer is VK. The dataset has no official split: the
     first 10 photographs are "train", the last 10 "test". It has no masks of the field of view;
-    they are computed by `field_of_view`.
+    they are computed by `field_of_view`. It opens without the files of the second observer.
 
     Hoover et al. 2000, doi:10.1109/42.845178.
 
@@ -182,8 +178,8 @@ class DRIVE(PublishedPhotographs):
 
     The photographs 21-40 are "train", 01-20 "test"; each half can be opened without the other.
     The dataset has masks of the field of view. A second observer is read from
-    `test/2nd_manual`, if that folder exists. The owner forbids copies by others, so get the dataset
-     from the owner.
+    `test/2nd_manual`, if its files are there. The owner forbids copies by others, so get the
+    dataset from the owner.
 
     Staal et al. 2004, doi:10.1109/TMI.2004.825627.
 
@@ -213,19 +209,15 @@ class DRIVE(PublishedPhotographs):
     def _layout(self) -> Iterator[Record]:
         halves = {"train": ("training", range(21, 41)), "test": ("test", range(1, 21))}
         for split, (half, numbers) in halves.items():
-            if self.split not in (split, "all"):
-                continue
-            has_second = (self.root / half / "2nd_manual").is_dir()
             for number in numbers:
                 name = f"{number:02d}_{half}"
-                second = Path(f"{half}/2nd_manual/{number:02d}_manual2.gif")
                 yield Record(
                     name,
                     patient=f"{number:02d}",
                     split=split,
                     image=Path(f"{half}/images/{name}.tif"),
                     ground_truth=Path(f"{half}/1st_manual/{number:02d}_manual1.gif"),
-                    second_observer=second if has_second else None,
+                    second_observer=Path(f"{half}/2nd_manual/{number:02d}_manual2.gif"),
                     fov=Path(f"{half}/mask/{name}_mask.gif"),
                 )
 

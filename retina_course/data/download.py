@@ -3,7 +3,7 @@
 CHASE_DB1 is by Fraz et al. 2012 (doi:10.1109/TBME.2012.2205687), Kingston University; CC BY 4.0.
 """
 
-import hashlib
+import errno
 import os
 import shutil
 import stat
@@ -12,7 +12,7 @@ import zipfile
 from importlib import resources
 from pathlib import Path, PurePosixPath
 
-from retina_course.data.reading import DatasetError
+from retina_course.data.reading import DatasetError, file_digest
 
 # The publisher's archive at its two addresses, tried in turn. The binding check is the SHA-256 of
 # each of the 84 files (chase_db1.sha256), so the archive itself may be packed anew.
@@ -48,6 +48,8 @@ def download_chase_db1(root: str | os.PathLike[str], *, url: str | None = None) 
     ------
     DatasetError
         If no address answers with the published archive, or `root` holds something else.
+    OSError
+        If the disk is full; `root` is named.
 
     Examples
     --------
@@ -67,6 +69,8 @@ def download_chase_db1(root: str | os.PathLike[str], *, url: str | None = None) 
                 return _install(archive, root, Path(work, "files"))
             # A failed or broken answer of one address: try the next.
             except (OSError, DatasetError) as problem:
+                if _is_of_full_disk(problem):  # so it is with every address
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(root)) from problem
                 failures.append(f"  {address}: {problem}")
     raise DatasetError("CHASE_DB1 was not downloaded:\n" + "\n".join(failures) + f"\n{BY_HAND}")
 
@@ -126,14 +130,9 @@ def check_chase_db1(root: str | os.PathLike[str]) -> list[str]:
         path = Path(root, name)
         if not path.is_file():
             problems.append(f"{name} is missing")
-        elif _sha256(path) != expected:
+        elif file_digest(path) != expected:
             problems.append(f"{name} differs from the published file")
     return problems
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _digests() -> dict[str, str]:
@@ -195,9 +194,15 @@ def _extract(archive: Path, folder: Path) -> None:
     except DatasetError:
         raise
     except Exception as problem:
+        if _is_of_full_disk(problem):
+            raise
         raise DatasetError(
             f"{archive.name} is not a readable zip archive ({problem or type(problem).__name__})."
         ) from problem
+
+
+def _is_of_full_disk(problem: Exception) -> bool:
+    return isinstance(problem, OSError) and problem.errno == errno.ENOSPC
 
 
 def _safe_path(member: zipfile.ZipInfo) -> PurePosixPath:

@@ -1,8 +1,13 @@
 """Writing files: each appears whole or not at all."""
 
 import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
+from uuid import uuid4
+
+TEMPORARY = ".retina-course-"  # how the names of temporary files begin
 
 
 def write_atomically(path: str | PathLike[str], data: bytes) -> None:
@@ -17,6 +22,11 @@ def write_atomically(path: str | PathLike[str], data: bytes) -> None:
     data : bytes
         The content.
 
+    Raises
+    ------
+    OSError
+        The file cannot be written; it is named, and what was there before is unchanged.
+
     Examples
     --------
     >>> import tempfile
@@ -25,10 +35,50 @@ def write_atomically(path: str | PathLike[str], data: bytes) -> None:
     ...     Path(folder, "map.bin").read_bytes()
     b'vessels'
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    write_together({Path(path): data})
+
+
+def write_together(files: Mapping[Path, bytes]) -> None:
+    """Write several files as `write_atomically` does: where one finds no space, none appears.
+
+    Parameters
+    ----------
+    files : mapping of Path to bytes
+        The files and their content; their folders must exist.
+
+    Raises
+    ------
+    OSError
+        A file cannot be written; it is named.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_together({Path(folder, "a"): b"1", Path(folder, "b"): b"2"})
+    ...     sorted(path.name for path in Path(folder).iterdir())
+    ['a', 'b']
+    """
+    temporary = {path: path.with_name(f"{TEMPORARY}{uuid4().hex}.tmp") for path in files}
     try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
+        for path, data in files.items():
+            with _named(path), temporary[path].open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())  # else a machine that stops may keep the name alone
+        for path in files:
+            with _named(path):
+                os.replace(temporary[path], path)
     finally:
-        temporary.unlink(missing_ok=True)
+        for path in temporary.values():
+            path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Errors of the block name the file that the user knows, not the temporary one."""
+    try:
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise

@@ -11,10 +11,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
+from torch.utils.data._utils.collate import default_collate_fn_map
 
 from retina_course.data.detection import LESION_CLASSES, check_target
-from retina_course.data.photographs import SPLITS
-from retina_course.data.reading import DatasetError, missing_files_message, read_rgb
+from retina_course.data.folders import key, scan, stem, warn_of_left_out
+from retina_course.data.photographs import SPLITS, list_batch
+from retina_course.data.reading import (
+    DatasetError,
+    file_digest,
+    missing_files_message,
+    printable,
+    read_rgb,
+)
 from retina_course.models.detection.boxes import clip
 
 TEST_IMAGES = 80
@@ -56,7 +64,12 @@ class IDRiDBoxes(Dataset[BoxedPhotograph]):
     two photographs of one patient may lie on both sides.
 
     Images: Porwal et al. 2018, doi:10.3390/data3030025, CC BY 4.0. Boxes: CODRAS, von Csefalvay
-    2019, CC BY-SA 4.0. Indexing and iteration read one `BoxedPhotograph` each.
+    2019, CC BY-SA 4.0. Indexing and iteration read one `BoxedPhotograph` each; a `DataLoader`
+    gives lists of them.
+
+    A folder of your own with the same classes is read alike, with `split="all"`: photographs of
+    any kind that Pillow reads, each beside its text file. An empty text file is a photograph
+    without a box. Other files are named in a warning.
 
     Parameters
     ----------
@@ -68,7 +81,8 @@ class IDRiDBoxes(Dataset[BoxedPhotograph]):
     Raises
     ------
     DatasetError
-        If the folder or files of boxes are missing; indexing raises it for damaged files.
+        If the folder, a photograph or a file of boxes is missing; indexing raises it for damaged
+        files.
     ValueError
         If `split` has another value.
 
@@ -93,21 +107,29 @@ class IDRiDBoxes(Dataset[BoxedPhotograph]):
                 )
             root = Path(parent, "IDRiD_boxes")
         self.root = Path(root)
-        files = self.root.iterdir() if self.root.is_dir() else []
-        images = sorted(path for path in files if path.suffix.lower() == ".jpg")
+        if not self.root.is_dir():
+            raise DatasetError(f"There are no photographs in {root}, which is no folder. {SOURCE}")
+        images, others = scan(self.root)
+        texts = {key(path.stem): path for path in others if path.suffix.lower() == ".txt"}
         if not images:
             raise DatasetError(f"There are no photographs in {self.root}. {SOURCE}")
-        missing = [f"{path.stem}.txt" for path in images if not path.with_suffix(".txt").is_file()]
+        missing = [f"{stem(path)}.txt" for name, path in images.items() if name not in texts]
+        lonely = [path for name, path in texts.items() if name not in images and _has_boxes(path)]
+        missing += [f"{path.stem}.jpg, for {path.name}" for path in lonely]
         if missing:
             where = f"IDRiD_boxes in {self.root}"
             raise DatasetError(missing_files_message(where, missing, SOURCE))
-        order = np.random.Generator(np.random.PCG64(SPLIT_SEED)).random(len(images)).argsort()
-        held_out = set(order[: round(len(images) * TEST_IMAGES / 240)].tolist())
-        self.files = [
-            path
-            for i, path in enumerate(images)
+        used = [texts[name] for name in images]
+        warn_of_left_out(self.root, [path for path in others if path not in used])
+        pairs = list(zip(images.values(), used, strict=True))
+        order = np.random.Generator(np.random.PCG64(SPLIT_SEED)).random(len(pairs)).argsort()
+        held_out = set(order[: round(len(pairs) * TEST_IMAGES / 240)].tolist())
+        self.texts = {
+            image: text
+            for i, (image, text) in enumerate(pairs)
             if split == "all" or (i in held_out) == (split == "test")
-        ]
+        }
+        self.files = list(self.texts)
 
     def __len__(self) -> int:
         return len(self.files)
@@ -119,8 +141,8 @@ class IDRiDBoxes(Dataset[BoxedPhotograph]):
         path = self.files[index]
         image = read_rgb(path)
         height, width, _ = image.shape
-        boxes, labels = read_boxes(path.with_suffix(".txt"), (height, width))
-        return BoxedPhotograph(path.stem, image, boxes, labels)
+        boxes, labels = read_boxes(self.texts[path], (height, width))
+        return BoxedPhotograph(printable(stem(path)), image, boxes, labels)
 
     def digest(self) -> str:
         """Compute the SHA-256 of the names and bytes of all files of this split.
@@ -131,11 +153,19 @@ class IDRiDBoxes(Dataset[BoxedPhotograph]):
             64 hexadecimal digits.
         """
         lines = [
-            f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
-            for image in self.files
-            for path in (image, image.with_suffix(".txt"))
+            f"{file_digest(path)}  {path.name}\n" for pair in self.texts.items() for path in pair
         ]
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
+        return hashlib.sha256("".join(lines).encode(errors="surrogatepass")).hexdigest()
+
+    def image_digests(self) -> dict[str, str]:
+        """Compute the SHA-256 of the bytes of each photograph, without its boxes.
+
+        Returns
+        -------
+        dict of str to str
+            64 hexadecimal digits for each name.
+        """
+        return {printable(stem(path)): file_digest(path) for path in self.files}
 
 
 def read_boxes(path: Path, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -197,3 +227,14 @@ def read_boxes(path: Path, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     except ValueError as problem:
         raise DatasetError(f"{path}: {problem}") from None
     return clip(target["boxes"], size), target["labels"]
+
+
+def _has_boxes(path: Path) -> bool:
+    """True for a text file whose lines are boxes, false for notes."""
+    try:
+        return len(read_boxes(path, (1, 1))[0]) > 0
+    except (DatasetError, UnicodeDecodeError):
+        return False
+
+
+default_collate_fn_map[BoxedPhotograph] = list_batch

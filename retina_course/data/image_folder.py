@@ -3,29 +3,38 @@
 import os
 from pathlib import Path
 
-from retina_course.data.photographs import Photographs, Record
-from retina_course.data.reading import DatasetError, missing_files_message
+from retina_course.data.folders import key, scan, stem, warn_of_left_out
+from retina_course.data.photographs import VESSELS, Photographs, Record
+from retina_course.data.reading import DatasetError, missing_files_message, printable
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".gif", ".ppm", ".pgm", ".bmp")
+EXPECTED = "images/ and masks/ (and, optionally, fov/)"
 
 
 class ImageFolder(Photographs):
     """A folder of your own photographs: `images/`, `masks/` and, optionally, `fov/`.
 
     The mask of `images/eye1.jpg` is a file `masks/eye1.*` or `masks/eye1_mask.*`, likewise in
-    `fov/`. Without `fov/`, the field of view is computed by `field_of_view`. `name` and `patient`
-    of a photograph are the file's stem. For a split, create two folders.
+    `fov/`; case does not count. Every image of a kind that Pillow reads is used, with any ending
+    or without one; other files and nested folders are named in a warning. Without `fov/`, the
+    field of view is computed by `field_of_view`. `name` and `patient` of a photograph are the
+    file's stem. For a split, create two folders.
 
     Parameters
     ----------
     root : str or PathLike
         The folder.
+    vessels : {"white", "black"}, optional
+        How the masks show vessels. By default they are white, and a mask in which more than half
+        of the field of view is white is an error that asks. "black" inverts the masks; "white"
+        takes them as they are.
 
     Raises
     ------
     DatasetError
-        If there are no images, an image has no mask, or two files have the same name; indexing
-        raises it for damaged files.
+        If a folder is missing, there are no images, a photograph, mask or field of view lacks its
+        counterpart, or more than one fits; indexing raises it for damaged files.
+    ValueError
+        If `vessels` has another value.
 
     Examples
     --------
@@ -46,44 +55,57 @@ class ImageFolder(Photographs):
     ('eye1', (20, 30, 3), 80)
     """
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
-        self.root = Path(root)
-        images, masks, fovs = (_by_stem(self.root / kind) for kind in ("images", "masks", "fov"))
+    def __init__(self, root: str | os.PathLike[str], vessels: str | None = None) -> None:
+        if vessels not in (None, *VESSELS):
+            raise ValueError(f"Expected vessels to be 'white' or 'black', got {vessels!r}.")
+        self.root, self.vessels, self.records = Path(root), vessels, []
+        if not self.root.is_dir():
+            raise DatasetError(f"There is no folder {root}. Expected one with {EXPECTED}.")
+        kinds = ["images", "masks"] + ["fov"] * (self.root / "fov").is_dir()
+        files: dict[str, dict[str, Path]] = {}
+        for kind in kinds:
+            files[kind], others = scan(self._folder(kind))
+            warn_of_left_out(self.root / kind, others)
+        images = files.pop("images")
         if not images:
             raise DatasetError(
-                f"There are no images in {self.root / 'images'}. Expected {self.root} with images/ "
-                "and masks/ (and, optionally, fov/)."
+                f"There are no images in {self.root / 'images'}. Expected {root} with {EXPECTED}."
             )
-        has_fov = (self.root / "fov").is_dir()
-        problems = []
-        self.records = []
-        for stem, image in images.items():
-            mask, fov = _match(masks, stem), _match(fovs, stem)
-            if mask is None:
-                problems.append(f"masks/{stem}.* or masks/{stem}_mask.*, for {image.name}")
-            else:
-                self.records.append(Record(stem, stem, "all", image, mask, fov=fov))
-            if has_fov and fov is None:
-                problems.append(f"fov/{stem}.* or fov/{stem}_mask.*, for {image.name}")
+        problems: list[str] = []
+        for name, image in images.items():
+            found = {kind: _take(files[kind], name, images) for kind in files}
+            own = stem(image)
+            problems += [
+                f"{kind}/{own}.* or {kind}/{own}_mask.*, for {image.name}"
+                for kind, path in found.items()
+                if path is None
+            ]
+            if mask := found["masks"]:
+                own = printable(own)
+                self.records.append(Record(own, own, "all", image, mask, fov=found.get("fov")))
+        for kind, rest in files.items():
+            problems += [f"images/{stem(path)}.*, for {kind}/{path.name}" for path in rest.values()]
         if problems:
             advice = "Images and masks are matched by name."
             raise DatasetError(missing_files_message(str(self.root), problems, advice))
 
-
-def _by_stem(folder: Path) -> dict[str, Path]:
-    """The image files of a folder by their names without suffix, sorted."""
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        name = path.name.removesuffix(".gz")
-        stem, suffix = os.path.splitext(name)
-        if suffix.lower() not in SUFFIXES or name.startswith("."):
-            continue
-        if stem in found:
-            raise DatasetError(f"{found[stem]} and {path} have the same name. Keep one of them.")
-        found[stem] = path
-    return found
+    def _folder(self, kind: str) -> Path:
+        """One of the folders, which must exist."""
+        folder = self.root / kind
+        if not folder.is_dir():
+            names = ", ".join(f"{path.name}/" for path in self.root.iterdir() if path.is_dir())
+            raise DatasetError(
+                f"{self.root} has no folder {kind}/ (its folders: {names or 'none'}). "
+                f"Expected {self.root} with {EXPECTED}."
+            )
+        return folder
 
 
-def _match(files: dict[str, Path], stem: str) -> Path | None:
-    """The file that belongs to the image with this stem."""
-    return files.get(stem) or files.get(f"{stem}_mask")
+def _take(files: dict[str, Path], name: str, images: dict[str, Path]) -> Path | None:
+    """Remove and return the file that belongs to the photograph of this name."""
+    marked = key(f"{name}_mask")
+    keys = [k for k in (name, marked) if k in files and (k == name or k not in images)]
+    if len(keys) > 1:
+        both = " and ".join(str(files[k]) for k in keys)
+        raise DatasetError(f"{both} could both belong to {images[name]}. Keep one of them.")
+    return files.pop(keys[0]) if keys else None

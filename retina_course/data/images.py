@@ -1,26 +1,18 @@
 """Reading an image: a file, a PIL image, an array or a tensor becomes `(3, H, W)` in [0, 1]."""
 
-import gzip
-import io
+import warnings
 from os import PathLike
-from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
+from retina_course.data.image_files import ImageWarning, read_pixels
+from retina_course.data.pil_images import to_pixels
+
+DEPTHS = (8, 10, 12, 14, 16)  # bits that the numbers of a 16-bit image may have
 ImageSource = str | PathLike[str] | Image.Image | np.ndarray | Tensor
-EXIF_ORIENTATION = 0x0112  # the tag; 1 is upright
-EXIF_TRANSPOSES = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 def read_image(source: ImageSource) -> Tensor:
@@ -28,6 +20,10 @@ def read_image(source: ImageSource) -> Tensor:
 
     Grey is repeated to RGB. Transparent pixels of a file or a PIL image become black, as outside
     the field of view; the alpha channel of an array is dropped.
+
+    Cameras of 10, 12 or 14 bits store their numbers in images of 16. White is therefore the largest
+    number of the fewest bits out of 8, 10, 12, 14 and 16 that hold all numbers of the image: 4095
+    where the largest is 3000. An `ImageWarning` says so where it is not 65535.
 
     Parameters
     ----------
@@ -61,134 +57,15 @@ def read_image(source: ImageSource) -> Tensor:
     if isinstance(source, Tensor):
         return _to_tensor(_tensor_to_hwc(source))
     if isinstance(source, (str, PathLike)):
-        return _to_tensor(read_pixels(source))
+        return _to_tensor(read_pixels(source), f"{source}: ")
     if isinstance(source, Image.Image):
-        return _to_tensor(_pixels(source))
+        return _to_tensor(to_pixels(source))
     if isinstance(source, np.ndarray):
         return _to_tensor(source)
     raise TypeError(
         "Expected an image as a path, a PIL image, a NumPy array or a tensor, "
         f"got {type(source).__name__}."
     )
-
-
-def read_pixels(path: str | PathLike[str]) -> np.ndarray:
-    """Read the stored pixels of an image file, upright and without transparency.
-
-    Parameters
-    ----------
-    path : str or PathLike
-        A file of any kind that Pillow reads, also compressed as `.gz`.
-
-    Returns
-    -------
-    ndarray
-        `(H, W)` or `(H, W, 3)`, uint8, uint16 or, for grey images only, float32, as stored.
-
-    Raises
-    ------
-    FileNotFoundError
-        If the file does not exist.
-    ValueError
-        If the path is a folder, or the file cannot be read as an image.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     Image.new("RGB", (4, 3), "red").save(Path(folder, "photo.png"))
-    ...     pixels = read_pixels(Path(folder, "photo.png"))
-    >>> pixels.shape, pixels.dtype
-    ((3, 4, 3), dtype('uint8'))
-    """
-    try:
-        content = Path(path).read_bytes()
-        if Path(path).suffix.lower() == ".gz":
-            content = gzip.decompress(content)
-        with Image.open(io.BytesIO(content)) as image:
-            return _pixels(image)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"No image file {path}.") from None
-    except IsADirectoryError:
-        raise ValueError(f"{path} is a folder; give an image file in it.") from None
-    except UnidentifiedImageError:
-        raise ValueError(f"{path} is not an image, or not of a kind that Pillow reads.") from None
-    except (MemoryError, PermissionError):
-        raise
-    # Damaged bytes make the decoders raise errors of a dozen types.
-    except Exception as error:
-        problem = str(error) or type(error).__name__
-        raise ValueError(
-            f"Cannot read the image {path} ({problem}). It may be damaged or cut off: replace it "
-            "by a new copy."
-        ) from error
-
-
-def apply_orientation(image: Image.Image) -> Image.Image:
-    """Rotate or mirror an image as its EXIF orientation tag says, as image viewers do.
-
-    `PIL.ImageOps.exif_transpose` does the same, but also writes the other tags again, and fails
-    where one of them is invalid.
-
-    Parameters
-    ----------
-    image : PIL image
-        An image with or without EXIF tags.
-
-    Returns
-    -------
-    PIL image
-        The upright image.
-
-    Examples
-    --------
-    >>> image = Image.new("L", (6, 4))
-    >>> image.getexif()[EXIF_ORIENTATION] = 6  # shown after a quarter turn
-    >>> apply_orientation(image).size
-    (4, 6)
-    """
-    image.load()
-    tag = image.getexif().get(EXIF_ORIENTATION)
-    transpose = None if tag is None else EXIF_TRANSPOSES.get(tag)
-    return image if transpose is None else image.transpose(transpose)
-
-
-def composite_on_black(image: Image.Image) -> Image.Image:
-    """Remove transparency: transparent pixels become black, as outside the field of view.
-
-    Parameters
-    ----------
-    image : PIL image
-        An image of any mode.
-
-    Returns
-    -------
-    PIL image
-        The same image if it is opaque, else a new one in mode "RGBA".
-
-    Examples
-    --------
-    >>> composite_on_black(Image.new("RGBA", (1, 1), (200, 0, 0, 0))).getpixel((0, 0))
-    (0, 0, 0, 255)
-    """
-    if "A" not in image.getbands() and "transparency" not in image.info:
-        return image
-    black = Image.new("RGBA", image.size, (0, 0, 0, 255))
-    return Image.alpha_composite(black, image.convert("RGBA"))
-
-
-def _pixels(image: Image.Image) -> np.ndarray:
-    """The pixels of a PIL image as an array, upright and without transparency."""
-    image = apply_orientation(image)
-    if image.mode.startswith("I"):  # 16-bit grey; Pillow may hold it in 32 bits
-        values = np.asarray(image)
-        if values.min() < 0 or values.max() > 65535:
-            raise ValueError(f"values {values.min()} to {values.max()} exceed 16 bits")
-        return values.astype(np.uint16)
-    if image.mode == "F":
-        return np.asarray(image)
-    image = composite_on_black(image)
-    return np.array(image.convert("L" if image.mode in ("1", "L") else "RGB"))
 
 
 def _tensor_to_hwc(tensor: Tensor) -> np.ndarray:
@@ -202,7 +79,7 @@ def _tensor_to_hwc(tensor: Tensor) -> np.ndarray:
     return (tensor if tensor.dtype != torch.bfloat16 else tensor.float()).permute(1, 2, 0).numpy()
 
 
-def _to_tensor(array: np.ndarray) -> Tensor:
+def _to_tensor(array: np.ndarray, where: str = "") -> Tensor:
     """An array `(H, W)`, `(H, W, 3)` or `(H, W, 4)` as a tensor `(3, H, W)` in [0, 1]."""
     if array.ndim == 2:
         array = array[..., None]
@@ -216,7 +93,8 @@ def _to_tensor(array: np.ndarray) -> Tensor:
     if array.size == 0:
         raise ValueError(f"The image is empty: its shape is {array.shape}.")
     if array.dtype in (np.uint8, np.uint16):
-        image = array[..., :3].astype(np.float32) / np.iinfo(array.dtype).max
+        white = _white(array[..., :3], where)
+        image = array[..., :3].astype(np.float32) / white
     elif np.issubdtype(array.dtype, np.floating):
         image = array[..., :3].astype(np.float32)
         check_range(image)
@@ -224,6 +102,22 @@ def _to_tensor(array: np.ndarray) -> Tensor:
         raise TypeError(f"Expected uint8, uint16 or floats in [0, 1], got {array.dtype}.")
     planes = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
     return planes.expand(3, -1, -1).contiguous()
+
+
+def _white(array: np.ndarray, where: str) -> int:
+    """The number that stands for white in an image of 8 or 16 bits, see `read_image`."""
+    if array.dtype == np.uint8:
+        return 255
+    largest = int(array.max())
+    bits = next(depth for depth in DEPTHS if largest < 2**depth)
+    if bits < 16:
+        warnings.warn(
+            f"{where}the largest number of the 16-bit image is {largest}: it is read as an image "
+            f"of {bits} bits, white is {2**bits - 1}.",
+            ImageWarning,
+            stacklevel=4,
+        )
+    return 2**bits - 1
 
 
 def check_range(image: np.ndarray) -> None:

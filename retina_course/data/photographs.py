@@ -6,24 +6,26 @@ Nothing is downloaded here (see `download.py`).
 """
 
 import hashlib
-import os
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset, Subset
+from torch.utils.data._utils.collate import default_collate_fn_map
 
 from retina_course.data.reading import (
     DatasetError,
     field_of_view,
-    missing_files_message,
+    file_digest,
     read_mask,
     read_rgb,
 )
 
 SPLITS = ("train", "test", "all")
+VESSELS = ("white", "black")  # how masks may show them
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,11 +129,30 @@ def split_by_patient(
     return Subset(dataset, rest), Subset(dataset, [i for i, p in indexed if p in held_out])
 
 
+def list_batch(batch: list[Any], *, collate_fn_map: Any = None) -> list[Any]:
+    """Leave a batch as it is: a `DataLoader` then gives lists, as photographs differ in size.
+
+    Parameters
+    ----------
+    batch : list
+        Photographs.
+    collate_fn_map : object, optional
+        What `torch.utils.data.default_collate` passes on; not used.
+
+    Returns
+    -------
+    list
+        `batch` itself.
+    """
+    return batch
+
+
 class Photographs(Dataset[Photograph]):
     """Base class of the datasets: `len`, indexing and iteration read one `Photograph` each.
 
-    A subclass sets `root` and `records`. Indexing raises `DatasetError` if a file is damaged, or
-    a mask and its image differ in size.
+    A subclass sets `root` and `records`. Indexing raises `DatasetError` if a file is damaged, a
+    mask and its image differ in size, or a mask seems to be inverted. A `DataLoader` gives lists
+    of `Photograph`, as the sizes may differ.
 
     Attributes
     ----------
@@ -139,10 +160,13 @@ class Photographs(Dataset[Photograph]):
         The dataset's folder.
     records : list of Record
         The files of each photograph.
+    vessels : {"white", "black"} or None
+        How the masks show vessels. None, the default: white, and at most half of the field of view.
     """
 
     root: Path
     records: list[Record]
+    vessels: str | None = None
 
     def __len__(self) -> int:
         return len(self.records)
@@ -157,7 +181,9 @@ class Photographs(Dataset[Photograph]):
         if record.second_observer is not None:
             masks["second_observer"] = read_mask(record.second_observer)
         if record.fov is not None:
-            masks["fov"] = read_mask(record.fov, may_be_full=True)
+            masks["fov"] = read_mask(record.fov)
+            if not masks["fov"].any():
+                raise DatasetError(f"The field of view {record.fov} is empty. Replace the file.")
         for kind, mask in masks.items():
             if mask.shape != image.shape[:2]:
                 raise DatasetError(
@@ -169,6 +195,10 @@ class Photographs(Dataset[Photograph]):
                 masks["fov"] = field_of_view(image)
             except ValueError as problem:
                 raise DatasetError(f"{record.image}: {problem} Replace the file.") from problem
+        for kind in ("ground_truth", "second_observer"):
+            if kind in masks:
+                path = getattr(record, kind)
+                masks[kind] = _oriented(masks[kind], masks["fov"], self.vessels, path)
         return Photograph(record.name, record.patient, image, **masks)
 
     @property
@@ -184,105 +214,49 @@ class Photographs(Dataset[Photograph]):
         str
             64 hexadecimal digits; names are relative to the root.
         """
-        of_files = {
-            path.relative_to(self.root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        digests = {
+            path.relative_to(self.root).as_posix(): file_digest(path)
             for record in self.records
             for path in record.files
         }
-        lines = [f"{of_files[name]}  {name}\n" for name in sorted(of_files)]
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
+        lines = [f"{digests[name]}  {name}\n" for name in sorted(digests)]
+        return hashlib.sha256("".join(lines).encode(errors="surrogatepass")).hexdigest()
 
+    def image_digests(self) -> dict[str, str]:
+        """Compute the SHA-256 of the bytes of each photograph, without its masks.
 
-class PublishedPhotographs(Photographs):
-    """Base class of the public datasets, which are read in the layout of their owners.
-
-    File names match in any case, also with `.gz` at their end.
-
-    Parameters
-    ----------
-    root : str or PathLike, optional
-        The dataset's folder. The default is the folder that the class attribute `folder` names,
-        in the folder of the environment variable `RETINA_COURSE_DATA`.
-    split : {"train", "test", "all"}, default "train"
-        The split to list.
-
-    Raises
-    ------
-    DatasetError
-        If the folder or some of its files are missing; indexing raises it for damaged files.
-    ValueError
-        If `split` has another value.
-    """
-
-    folder = ""
-    source = ""
-
-    def __init__(self, root: str | os.PathLike[str] | None = None, split: str = "train") -> None:
-        if split not in SPLITS:
-            raise ValueError(
-                f"Expected split to be one of {', '.join(map(repr, SPLITS))}, got {split!r}."
-            )
-        self.split = split
-        self.root = self._find_root(root)
-        records = self._resolve(list(self._layout()))
-        self.records = [record for record in records if split in (record.split, "all")]
-
-    def _layout(self) -> Iterator[Record]:
-        """The records with the published paths, relative to the root."""
-        raise NotImplementedError
-
-    def _find_root(self, root: str | os.PathLike[str] | None) -> Path:
-        """The dataset's folder, which exists."""
-        if root is None and not os.environ.get("RETINA_COURSE_DATA"):
-            raise DatasetError(
-                f"Where is {self.folder}? Give its folder (root=...), or set RETINA_COURSE_DATA to "
-                f"the folder that holds {self.folder}. {self.source}"
-            )
-        found = Path(os.environ["RETINA_COURSE_DATA"], self.folder) if root is None else Path(root)
-        if not found.is_dir():
-            raise DatasetError(f"There is no folder {found} with {self.folder}. {self.source}")
-        return found
-
-    def _resolve(self, records: list[Record]) -> list[Record]:
-        """The same records with the paths of the files as they are on the disk."""
-        parents = {path.parent for record in records for path in record.files}
-        present = {
-            (parent / file.name.lower()): file
-            for parent in parents
-            if (self.root / parent).is_dir()
-            for file in sorted((self.root / parent).iterdir())
-        }
-        problems: list[str] = []
-
-        def find(path: Path) -> Path:
-            lower = path.with_name(path.name.lower())
-            found = present.get(lower) or present.get(lower.with_name(lower.name + ".gz"))
-            if found is None:
-                problems.append(path.as_posix())
-            elif found.stat().st_size == 0:
-                problems.append(f"{path.as_posix()} (an empty file)")
-            return found or path
-
-        resolved = [
-            replace(
-                record,
-                image=find(record.image),
-                ground_truth=find(record.ground_truth),
-                second_observer=record.second_observer and find(record.second_observer),
-                fov=record.fov and find(record.fov),
-            )
-            for record in records
-        ]
-        if problems:
-            where = f"{self.folder} in {self.root}"
-            raise DatasetError(missing_files_message(where, problems, self._advice(problems)))
-        return resolved
-
-    def _advice(self, problems: list[str]) -> str:
-        """What to do about these missing files: the end of the error message."""
-        return self.source
+        Returns
+        -------
+        dict of str to str
+            64 hexadecimal digits for each name.
+        """
+        return {record.name: file_digest(record.image) for record in self.records}
 
 
 def _size(pixels: np.ndarray) -> str:
     """Width x height as text."""
     return f"{pixels.shape[1]}x{pixels.shape[0]}"
+
+
+def _oriented(
+    mask: NDArray[np.bool_], fov: NDArray[np.bool_], vessels: str | None, path: Path
+) -> NDArray[np.bool_]:
+    """The mask with vessels True; an error where it may be the other way round."""
+    if vessels == "black":
+        mask = ~mask & fov
+    share = mask[fov].mean()
+    if share > 0.5 and vessels is None:
+        raise DatasetError(
+            f"{path} labels {share:.0%} of the field of view as vessel. If the masks show vessels "
+            "in black, say vessels='black' (--vessels black); if this mask is right as it is, "
+            "vessels='white'. Or are fov/ and masks/ mixed up?"
+        )
+    if share > 0.5 and vessels == "black":
+        raise DatasetError(
+            f"{path}, read as black vessels on white, labels {share:.0%} of the field of view as "
+            "vessel. All masks of a folder must be alike."
+        )
+    return mask
+
+
+default_collate_fn_map[Photograph] = list_batch

@@ -1,20 +1,60 @@
 """Image files as arrays: RGB photographs, two-level masks, and the field of view."""
 
+import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from retina_course.data.images import check_range, read_pixels
+from retina_course.data.images import read_image, read_pixels
 
-# The value of a vessel in a mask file: 1 (a label), 255 or 65535 (white in 8 or 16 bits).
-FOREGROUND_VALUES = (1, 255, 65535)
+DARK, WHITE = 20, 235  # the field of view is brighter, what is around it on white paper as bright
+WHITE_EDGE = 0.25
 MAX_LISTED = 10  # an error names at most this many missing files, and counts the rest
 
 
 class DatasetError(ValueError):
     """A folder is incomplete, or a file is damaged; the message says which, and what to do."""
+
+
+def printable(name: str) -> str:
+    r"""A file's name as text that can be written into any file.
+
+    Parameters
+    ----------
+    name : str
+        The name as the system gives it; bytes that are not UTF-8 are surrogates.
+
+    Returns
+    -------
+    str
+        The same with a backslash and the number in place of each such byte.
+
+    Examples
+    --------
+    >>> print(printable("Gr\udcfcn.png"))
+    Gr\xfcn.png
+    """
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def file_digest(path: Path) -> str:
+    """Compute the SHA-256 of a file.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def missing_files_message(what: str, problems: list[str], advice: str) -> str:
@@ -77,44 +117,39 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
     ((3, 4, 3), dtype('uint8'), 7)
     """
     pixels = _read(path)
-    if pixels.dtype == np.uint16:  # 65535 / 257 = 255
-        pixels = np.round(pixels / 257).astype(np.uint8)
-    elif pixels.dtype != np.uint8:
+    if pixels.dtype != np.uint8:
         try:
-            check_range(pixels)
+            image = read_image(pixels)
         except ValueError as problem:
             raise DatasetError(f"{path}: {problem}") from problem
-        pixels = np.round(pixels * 255).astype(np.uint8)
+        return (255 * image).round().byte().permute(1, 2, 0).contiguous().numpy()
     return pixels if pixels.ndim == 3 else np.stack([pixels] * 3, axis=2)
 
 
-def read_mask(path: Path, may_be_full: bool = False) -> NDArray[np.bool_]:
-    """Read a mask of two levels: 0, and one of 1, 255 and 65535.
+def read_mask(path: Path) -> NDArray[np.bool_]:
+    """Read a mask of two levels, 0 and any one brighter; it may also be empty or full.
 
     Parameters
     ----------
     path : Path
         An image file; RGB is accepted if the three channels are equal.
-    may_be_full : bool, default False
-        Accept a mask without zeros, such as a field of view that fills the image.
 
     Returns
     -------
     ndarray of bool
-        `(H, W)`.
+        `(H, W)`, True where the mask is bright.
 
     Raises
     ------
     DatasetError
-        If the file cannot be read, has colours or other levels (the message names them), or the
-        mask is empty.
+        If the file cannot be read, or has colours or other levels (the message names them).
 
     Examples
     --------
     >>> import tempfile
     >>> from PIL import Image
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     Image.fromarray(np.array([[0, 255]], np.uint8)).save(Path(folder, "mask.png"))
+    ...     Image.fromarray(np.array([[0, 128]], np.uint8)).save(Path(folder, "mask.png"))
     ...     read_mask(Path(folder, "mask.png"))
     array([[False,  True]])
     """
@@ -126,15 +161,13 @@ def read_mask(path: Path, may_be_full: bool = False) -> NDArray[np.bool_]:
             )
         pixels = pixels[:, :, 0]
     levels = np.unique(pixels).tolist()
-    if levels == [0]:
-        raise DatasetError(f"The mask {path} is empty (all 0). Replace the file.")
-    allowed = [[0, high] for high in FOREGROUND_VALUES]
-    allowed += [[high] for high in FOREGROUND_VALUES] if may_be_full else []
-    if levels not in allowed:
+    bright = [level for level in levels if level != 0]
+    if len(bright) > 1 or not all(0 < level < np.inf for level in bright):
         shown = ", ".join(map(str, levels[:8])) + (", ..." if len(levels) > 8 else "")
         raise DatasetError(
-            f"The mask {path} has {len(levels)} level(s): {shown}. Expected two, 0 and 255 (or 0 "
-            "and 1). Store it without lossy compression (not as JPEG) and without smoothed edges."
+            f"The mask {path} has {len(levels)} level(s): {shown}. Expected two, 0 and one bright "
+            "value, e.g. 255. Store it without lossy compression (not as JPEG) and without "
+            "smoothed edges."
         )
     return pixels > 0
 
@@ -142,7 +175,9 @@ def read_mask(path: Path, may_be_full: bool = False) -> NDArray[np.bool_]:
 def field_of_view(image: np.ndarray) -> NDArray[np.bool_]:
     """Compute the field of view, the disc that the camera lights, for photographs without its mask.
 
-    It is the largest 8-connected component of max(R, G, B) > 20, with its holes filled.
+    It is the largest 8-connected component of max(R, G, B) > 20, with its holes filled. Where at
+    least a quarter of the image's edge is white (min(R, G, B) >= 235), the white that touches the
+    edge does not count: some programs export the disc on white.
 
     Parameters
     ----------
@@ -175,13 +210,27 @@ def field_of_view(image: np.ndarray) -> NDArray[np.bool_]:
         raise ValueError(
             f"Expected a uint8 RGB image of shape (H, W, 3), got {image.dtype} {image.shape}."
         )
-    labels, count = ndimage.label(image.max(axis=2) > 20, structure=np.ones((3, 3)))
+    lit = image.max(axis=2) > DARK
+    inside = lit & ~_white_surround(image)
+    labels, count = ndimage.label(inside if inside.any() else lit, structure=np.ones((3, 3)))
     if count == 0:
         raise ValueError(
-            "No pixel is brighter than 20: the image is black and has no field of view."
+            f"No pixel is brighter than {DARK}: the image is black and has no field of view."
         )
     sizes = np.bincount(labels.ravel())[1:]
     return ndimage.binary_fill_holes(labels == 1 + sizes.argmax())
+
+
+def _white_surround(image: np.ndarray) -> NDArray[np.bool_]:
+    """The white that touches the edge of an image, and two pixels more: its border is soft."""
+    white = image.min(axis=2) >= WHITE
+    edges = (white[0], white[-1], white[:, 0], white[:, -1])
+    if np.concatenate(edges).mean() < WHITE_EDGE:
+        return np.zeros_like(white)
+    labels, _ = ndimage.label(white)
+    touching = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+    surround = np.isin(labels, touching[touching > 0])
+    return ndimage.binary_dilation(surround, np.ones((3, 3)), iterations=2)
 
 
 def _read(path: Path) -> np.ndarray:

@@ -32,6 +32,7 @@ __all__ = [
     "evaluate",
     "pool",
     "scores",
+    "summarise",
 ]
 
 
@@ -235,6 +236,31 @@ def evaluate(
         found = np.asarray(p, dtype=np.float32) >= float(threshold)  # as in `pool` and `scores`
         row["cldice"] = cldice(found & fov, np.asarray(t) & fov)
         per_image.append(row)
+    empty = sum(not (t & fov).any() for t, fov in zip(targets, fovs, strict=True))
+    return summarise(threshold, pooled, per_image, empty)
+
+
+def summarise(
+    threshold: float, pooled: dict[str, float], per_image: list[dict[str, float]], empty: int
+) -> dict[str, Any]:
+    """Put the scores of a set of images together.
+
+    Parameters
+    ----------
+    threshold : float
+        The threshold of all scores.
+    pooled : dict of str to float
+        The scores of all pixels together.
+    per_image : list of dict
+        The scores of each image.
+    empty : int
+        How many images hold no vessel.
+
+    Returns
+    -------
+    dict
+        See `evaluate`.
+    """
     table = {name: np.array([row[name] for row in per_image]) for name in per_image[0]}
     return {
         "threshold": threshold,
@@ -242,7 +268,7 @@ def evaluate(
         "per_image": per_image,
         "mean": {name: _over_images(np.mean, values) for name, values in table.items()},
         "sd": {name: _over_images(_sd, values) for name, values in table.items()},
-        "empty_targets": sum(not (t & fov).any() for t, fov in zip(targets, fovs, strict=True)),
+        "empty_targets": empty,
     }
 
 

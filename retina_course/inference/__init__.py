@@ -10,6 +10,7 @@ from retina_course.inference.detection import (
 )
 from retina_course.inference.field_of_view import crop_to_fov, find_fov, fov_window, resize
 from retina_course.inference.prediction import FLIPS, evaluating, pad, predict
+from retina_course.inference.quality import photograph_warnings, vessel_warnings
 from retina_course.inference.segmentation import Segmentation, segment, segment_all
 
 __all__ = [
@@ -25,9 +26,11 @@ __all__ = [
     "find_fov",
     "fov_window",
     "pad",
+    "photograph_warnings",
     "predict",
     "resize",
     "segment",
     "segment_all",
     "stack_boxed_images",
+    "vessel_warnings",
 ]

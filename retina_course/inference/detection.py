@@ -1,8 +1,9 @@
 """From a photograph of any camera to boxes in its own pixels."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -10,13 +11,20 @@ from torch.nn import functional as F
 from retina_course.data.detection import flip_boxes
 from retina_course.data.idrid import BoxedPhotograph
 from retina_course.data.images import ImageSource, read_image
-from retina_course.inference.field_of_view import crop_to_fov, trained_diameter
-from retina_course.inference.prediction import FLIPS, evaluating, pad
+from retina_course.inference.colours import tint_grey
+from retina_course.inference.field_of_view import as_fov, crop_to_fov, trained_diameter
+from retina_course.inference.prediction import FLIPS, attribute, evaluating, pad, without_parallel
 from retina_course.models.detection.boxes import area, clip, cluster
 
 
 def detect(
-    model: nn.Module, image: ImageSource, card: Mapping[str, Any], *, flips: bool = True
+    model: nn.Module,
+    image: ImageSource,
+    card: Mapping[str, Any],
+    *,
+    flips: bool = True,
+    fov: np.ndarray | Tensor | None = None,
+    fov_diameter: float | None = None,
 ) -> dict[str, Tensor]:
     """Boxes of the objects in a photograph from any camera, in the photograph's own pixels.
 
@@ -34,6 +42,10 @@ def detect(
         The detector's card, as `weights.load` returns it.
     flips : bool, default True
         Test-time augmentation: combine the boxes of the image and its three mirror images.
+    fov : ndarray of bool or Tensor of bool, optional
+        The field of view, `(H, W)`. Default: see `find_fov`.
+    fov_diameter : float, optional
+        Its diameter in pixels, where the photograph shows only a part of it. Default: as measured.
 
     Returns
     -------
@@ -46,8 +58,8 @@ def detect(
     Raises
     ------
     ValueError
-        The image cannot be used (see `read_image`) or is black, the card gives no
-        `fov_diameter`, or the model finds no boxes.
+        The image cannot be used (see `read_image`) or is black, the mask is empty or of another
+        size, the card gives no `fov_diameter`, or the model finds no boxes.
     TypeError
         `image` is not an image.
     FileNotFoundError
@@ -69,7 +81,9 @@ def detect(
     diameter = trained_diameter(card)
     rgb = read_image(image)
     height, width = rgb.shape[1:]
-    crop, (top, left), scale = crop_to_fov(rgb, diameter)
+    fov = as_fov(fov, rgb)
+    shown = tint_grey(rgb, fov, card)
+    crop, (top, left), scale = crop_to_fov(shown, diameter, fov, fov_diameter)
     found = detect_in_crop(model, crop, flips=flips)
     boxes = found["boxes"] / scale + torch.tensor([left, top, left, top])
     return found | {"boxes": clip(boxes, (height, width))}
@@ -97,13 +111,13 @@ def detect_in_crop(model: nn.Module, crop: Tensor, *, flips: bool) -> dict[str, 
     ValueError
         The model finds no boxes.
     """
-    if not hasattr(model, "anchors"):
+    model = without_parallel(model)
+    if attribute(model, "anchors") is None:
         raise ValueError(
             f"{type(model).__name__} finds no boxes; it segments. Take RetinaNet or "
             "RetinaUNetDetector, or inference.segment."
         )
-    # The stubs of torch call every attribute of a module a tensor or a module.
-    multiple, nms_iou = cast(int, model.size_multiple), cast(float, model.nms_iou)
+    multiple, nms_iou = attribute(model, "size_multiple"), attribute(model, "nms_iou")
     height, width = crop.shape[1:]
     size, device = (height, width), next(model.parameters()).device
     results = []
@@ -268,6 +282,7 @@ def detect_all(model: nn.Module, images: Tensor, batch_size: int = 8) -> list[di
     list of dict
         `boxes`, `scores` and `labels` of each image, on the CPU.
     """
+    model = without_parallel(model)
     device = next(model.parameters()).device
     found: list[dict[str, Tensor]] = []
     with evaluating(model), torch.inference_mode():

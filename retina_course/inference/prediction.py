@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
 
 from retina_course.data.images import ImageSource, read_image
 from retina_course.inference.tiles import in_tiles, tiling
@@ -28,7 +30,8 @@ def predict(
 
     Probabilities are a sigmoid of one output, or a softmax over several. The image is padded (edge
     pixels repeated) to the model's `size_multiple`, and the padding is cut off again. The model
-    works in eval mode and then has the mode it had before.
+    works in eval mode and then has the mode it had before. It may be wrapped: in `DataParallel`,
+    `DistributedDataParallel`, `torch.compile` or a module of your own.
 
     Images of more than 2**21 pixels are computed in tiles, of which only the centre is kept.
     Tiles begin at multiples of `size_multiple`, so a convolutional network whose receptive field
@@ -79,8 +82,9 @@ def predict(
     """
     rgb = read_image(image)
     height, width = rgb.shape[1:]
+    model = without_parallel(model)
     # SegNet takes any size, but tiles must begin where its pooling windows do.
-    multiple = getattr(model, "total_stride", getattr(model, "size_multiple", 1))
+    multiple = attribute(model, "total_stride") or attribute(model, "size_multiple") or 1
     tile, overlap = tiling((height, width), multiple, tile, overlap)
     if device is not None:
         model.to(device)
@@ -92,6 +96,56 @@ def predict(
             total = total + probabilities[:, :height, :width].flip(axes)
         total = total / len(FLIPS) if flips else total
     return total.clone()  # an ordinary tensor: inference tensors cannot be used in autograd
+
+
+def without_parallel(model: nn.Module) -> nn.Module:
+    """The network inside `DataParallel` or `DistributedDataParallel`, which one image needs not.
+
+    Distributed wrappers would wait in `forward` for processes that may compute something else.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Any network; what `torch.compile` returns stays compiled, if the wrapper is around it.
+
+    Returns
+    -------
+    nn.Module
+        The network that computes the same.
+
+    Examples
+    --------
+    >>> type(without_parallel(nn.DataParallel(nn.Identity()))).__name__
+    'Identity'
+    """
+    compiled = getattr(model, "_orig_mod", model)  # what `torch.compile` was given
+    if isinstance(compiled, nn.DataParallel | DistributedDataParallel):
+        return without_parallel(compiled.module)
+    return model
+
+
+def attribute(model: nn.Module, name: str) -> Any:
+    """An attribute of a network, also where the network is inside other modules.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Any network.
+    name : str
+        Such as "size_multiple".
+
+    Returns
+    -------
+    object
+        That of the outermost module that has it; None where none has.
+
+    Examples
+    --------
+    >>> from retina_course import create_model
+    >>> attribute(nn.Sequential(nn.Identity(), create_model("unet_small")), "size_multiple")
+    8
+    """
+    return next((getattr(m, name) for m in model.modules() if hasattr(m, name)), None)
 
 
 @contextmanager

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 
 from retina_course.data.datasets import Photograph
 from retina_course.data.images import ImageSource, read_image
-from retina_course.inference.field_of_view import find_fov, fov_window, resize, trained_diameter
+from retina_course.inference.colours import darken_surround, tint_grey
+from retina_course.inference.field_of_view import as_fov, fov_window, resize, trained_diameter
 from retina_course.inference.prediction import predict
 
 # Edge pixels are repeated where the frame cuts the field of view: else networks see an edge there.
@@ -40,6 +41,7 @@ def segment(
     *,
     flips: bool = True,
     fov: np.ndarray | Tensor | None = None,
+    fov_diameter: float | None = None,
 ) -> Segmentation:
     """Vessel probabilities of a photograph from any camera.
 
@@ -47,7 +49,9 @@ def segment(
     therefore resampled until the diameter of its field of view (the longer side of the field's
     bounding box, which is right also where the disc is cut off on two sides) is
     `card["fov_diameter"]` pixels; the probabilities are resampled back. Within 5 % of that
-    diameter nothing is resampled.
+    diameter nothing is resampled. A surround that is not dark becomes black, as it was in training
+    (`darken_surround`), and a grey photograph gets the colours of the training photographs where
+    the card gives them (`tint_grey`).
 
     Parameters
     ----------
@@ -62,6 +66,9 @@ def segment(
     fov : ndarray of bool or Tensor of bool, optional
         `(H, W)`, for datasets with official masks. Default: what `data.reading.field_of_view`
         finds, or the whole image where that is less than a tenth of it.
+    fov_diameter : float, optional
+        The diameter of the field of view in pixels of this photograph, where it shows only a part
+        of the field. Default: as measured.
 
     Returns
     -------
@@ -93,14 +100,10 @@ def segment(
     """
     diameter = trained_diameter(card)
     rgb = read_image(image)
-    fov = find_fov(rgb) if fov is None else torch.as_tensor(fov).bool()
-    if fov.shape != rgb.shape[1:] or not fov.any():
-        raise ValueError(
-            f"Expected a field of view of the image's size {tuple(rgb.shape[1:])} that is not "
-            f"empty, got shape {tuple(fov.shape)} with {int(fov.sum())} pixels inside."
-        )
-    rows, columns, size = fov_window(fov, diameter)
-    crop = resize(rgb[:, rows, columns], size).clamp(0, 1)
+    fov = as_fov(fov, rgb)
+    rows, columns, size = fov_window(fov, diameter, fov_diameter)
+    shown = tint_grey(darken_surround(rgb, fov), fov, card)
+    crop = resize(shown[:, rows, columns], size).clamp(0, 1)
     bordered = F.pad(crop, (BORDER,) * 4, mode="replicate")
     outputs = predict(model, bordered, flips=flips)[:, BORDER:-BORDER, BORDER:-BORDER]
     vessels = outputs[:1] if len(outputs) == 1 else outputs[1:2]

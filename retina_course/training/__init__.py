@@ -2,6 +2,11 @@
 
 from retina_course.training import losses
 from retina_course.training.checkpoints import History
+from retina_course.training.detector_recipe import (
+    DETECTOR_OPTIONS,
+    DetectorRecipe,
+    train_detector,
+)
 from retina_course.training.devices import (
     default_device,
     default_precision,
@@ -17,14 +22,18 @@ from retina_course.training.recipe import (
     stack_images,
     train_vessels,
 )
+from retina_course.training.sizes import check_sizes
 
 __all__ = [
+    "DETECTOR_OPTIONS",
+    "DetectorRecipe",
     "Evaluate",
     "History",
     "Recipe",
     "Sample",
     "Train",
     "batch_generator",
+    "check_sizes",
     "default_device",
     "default_precision",
     "distributed",
@@ -34,5 +43,6 @@ __all__ = [
     "seed_everything",
     "set_head_bias",
     "stack_images",
+    "train_detector",
     "train_vessels",
 ]

@@ -1,6 +1,6 @@
 """What a run leaves behind: its history, and a checkpoint to continue from."""
 
-import os
+import io
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -8,6 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from retina_course.data.files import write_atomically
 
 
 @dataclass
@@ -64,7 +68,7 @@ def to_builtin(value: Any) -> Any:
 def save(
     path: Path, step: int, history: History, state: Mapping[str, Any], run: dict[str, Any]
 ) -> None:
-    """Write a checkpoint beside its place, then move it there: never half a file.
+    """Write a checkpoint, whole or not at all: else the one before stays.
 
     Parameters
     ----------
@@ -78,19 +82,18 @@ def save(
         By name, everything with a `state_dict`: model, optimizer, scaler.
     run : dict
         What the run must agree in to be continued, see `resume`.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; it is named.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {name: part.state_dict() for name, part in state.items()}
     content |= {"step": step, "history": asdict(history), "run": run}
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with open(part, "wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_atomically(path, buffer.getvalue())
 
 
 def resume(
@@ -134,7 +137,7 @@ def resume(
         ) from error
     if stored != run:
         raise ValueError(
-            f"{path} belongs to another run: {stored} there, {run} asked for. "
+            f"{path} belongs to another run: {differences(stored, run)}. "
             "Choose another file, or delete it to start again."
         )
     try:
@@ -146,3 +149,58 @@ def resume(
             "Choose another file, or delete it to start again."
         ) from error
     return step, History(**history)
+
+
+def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """Name the settings in which two runs differ.
+
+    Parameters
+    ----------
+    there : mapping
+        The settings of the stored run.
+    here : mapping
+        Those asked for; a setting that is missing in one counts as None.
+
+    Returns
+    -------
+    str
+        Each with its two values; settings inside a dict are compared one by one.
+
+    Examples
+    --------
+    >>> differences({"seed": 0, "recipe": {"crop": 64}}, {"seed": 0, "recipe": {"crop": 32}})
+    'crop is 64 there, 32 here'
+    """
+    found = []
+    for name in dict.fromkeys([*there, *here]):
+        one, other = there.get(name), here.get(name)
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            found += [text] if (text := differences(one, other)) else []
+        elif one != other:
+            found.append(f"{name} is {one!r} there, {other!r} here")
+    return "; ".join(found)
+
+
+def without_wrappers(model: nn.Module) -> nn.Module:
+    """The network that `torch.compile` or a parallel wrapper was put around.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Any network.
+
+    Returns
+    -------
+    nn.Module
+        The network whose weights have their own names, without `module.` or `_orig_mod.`.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> type(without_wrappers(nn.DataParallel(nn.Identity()))).__name__
+    'Identity'
+    """
+    if isinstance(model, nn.DataParallel | DistributedDataParallel):
+        return without_wrappers(model.module)
+    inner = getattr(model, "_orig_mod", None)
+    return without_wrappers(inner) if isinstance(inner, nn.Module) else model

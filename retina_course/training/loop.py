@@ -19,7 +19,13 @@ from torch import Generator, Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
-from retina_course.training.checkpoints import History, resume, save, to_builtin
+from retina_course.training.checkpoints import (
+    History,
+    resume,
+    save,
+    to_builtin,
+    without_wrappers,
+)
 from retina_course.training.devices import default_precision
 from retina_course.training.losses import DiceCELoss
 
@@ -46,7 +52,7 @@ def fit(
     Parameters
     ----------
     model : nn.Module
-        On the device to train on. It ends in eval mode.
+        On the device to train on. It ends in eval mode. It may be compiled, or in `DataParallel`.
     sample : callable
         `sample(generator)` returns `(images, targets)`, one batch; `RandomCrops` is one. Targets
         that are a list of dicts go to the model with the images, as detectors take them
@@ -109,7 +115,7 @@ def fit(
     network = DistributedDataParallel(model) if dist.is_initialized() else model
     history, rank = History(), dist.get_rank() if dist.is_initialized() else 0
 
-    state = {"model": model, "optimizer": optimizer, "scaler": scaler}
+    state = {"model": without_wrappers(model), "optimizer": optimizer, "scaler": scaler}
     run = to_builtin({"seed": seed, "steps": steps, "lr": lr, **(settings or {})})
     done = 0
     if checkpoint is not None and Path(checkpoint).exists():
@@ -184,7 +190,7 @@ def batch_generator(seed: int, step: int, rank: int = 0) -> Generator:
     True
     """
     mixed = np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0]
-    return Generator().manual_seed(int(mixed >> 1))
+    return Generator().manual_seed(int(mixed) >> 1)
 
 
 def _finite(losses: list[Tensor], step: int, seed: int, sample: Sample, rank: int) -> list[float]:

@@ -5,7 +5,7 @@ batches and `fit` for the steps.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from os import PathLike
 from typing import Any
@@ -17,11 +17,13 @@ from torch import Tensor, nn
 from retina_course.data.augment import RandomCrops
 from retina_course.data.datasets import Photograph
 from retina_course.data.images import read_image
+from retina_course.inference.colours import darken_surround
 from retina_course.inference.field_of_view import fov_window, resize
 from retina_course.models import create_model
 from retina_course.training.checkpoints import History
 from retina_course.training.devices import default_device, seed_everything
 from retina_course.training.loop import fit
+from retina_course.training.sizes import check_sizes
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ def train_vessels(
     recipe: Recipe = Recipe(),
     *,
     options: dict[str, Any] | None = None,
+    initial: Mapping[str, Tensor] | None = None,
     seed: int = 0,
     checkpoint: str | PathLike[str] | None = None,
     device: torch.device | None = None,
@@ -89,7 +92,8 @@ def train_vessels(
 ) -> tuple[nn.Module, History]:
     """Train the network `name`, with one output channel, to find vessels.
 
-    The photographs stay on the device. Everything random follows from `seed`.
+    The photographs are read one after the other; what the crops are taken from stays on the
+    device. Everything random follows from `seed`.
 
     Parameters
     ----------
@@ -101,6 +105,8 @@ def train_vessels(
         Steps, crops, learning rate and augmentation.
     options : dict, optional
         Options of the network, see `create_model`; e.g. `{"fold": 4}` for "unet_large".
+    initial : mapping of str to Tensor, optional
+        Weights to start from (fine-tuning), as `state_dict()` gives them. Random ones by default.
     seed : int, default 0
         Seed of the first weights and of the batches.
     checkpoint : str or PathLike, optional
@@ -122,8 +128,9 @@ def train_vessels(
     Raises
     ------
     ValueError
-        If there is no photograph, or no vessel in any, or if a crop is larger than the resampled
-        images; see also `fit`.
+        If there is no photograph, or no vessel in any, if a crop is larger than the resampled
+        images, or if the network cannot be trained on such crops and batches (`check_sizes`); see
+        also `fit`.
 
     Examples
     --------
@@ -139,10 +146,14 @@ def train_vessels(
     2
     """
     device = device or default_device()
+    check_sizes(name, options or {}, recipe.batch_size, recipe.crop)
     images, targets = stack_images(photographs, recipe.fov_diameter)
     seed_everything(seed)
     model = create_model(name, **(options or {}))
-    set_head_bias(model, targets.mean().item())
+    if initial is None:
+        set_head_bias(model, targets.mean().item())
+    else:
+        model.load_state_dict(initial)
     crops = RandomCrops(
         images.to(device),
         targets.to(device),
@@ -266,7 +277,8 @@ def _view(photograph: Photograph, fov_diameter: int) -> Tensor:
     """Image and vessels of one photograph, `(4, h, w)`."""
     fov = torch.from_numpy(photograph.fov)
     rows, columns, size = fov_window(fov, fov_diameter)
-    image = resize(read_image(photograph.image)[:, rows, columns], size).clamp(0, 1)
+    shown = darken_surround(read_image(photograph.image), fov)
+    image = resize(shown[:, rows, columns], size).clamp(0, 1)
     vessels = torch.from_numpy(photograph.ground_truth)[rows, columns].float()
     vessels = F.interpolate(vessels[None, None], size=image.shape[1:], mode="nearest-exact")
     return torch.cat([image, vessels[0]])

@@ -1,5 +1,6 @@
-"""Trained weights that come with the package, and saving and loading of your own."""
+"""Trained weights that come with the package; saving, loading and exporting of your own."""
 
+from retina_course.weights.export import ONNX_MARK, to_onnx
 from retina_course.weights.storage import INTENDED_USE, available, load, save
 
-__all__ = ["INTENDED_USE", "available", "load", "save"]
+__all__ = ["INTENDED_USE", "ONNX_MARK", "available", "load", "save", "to_onnx"]

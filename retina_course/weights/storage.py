@@ -16,7 +16,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from retina_course.data.files import write_atomically
+from retina_course.data.files import write_together
 from retina_course.models import create_model
 
 _SHIPPED = Path(__file__).parent
@@ -45,7 +45,8 @@ def save(
 ) -> None:
     """Save the weights of a model as `NAME.safetensors`, with their card `NAME.json`.
 
-    Each of the two files appears whole or not at all.
+    The two files appear whole or not at all. The names of the weights are those of the network
+    itself, also where `torch.compile` or `DataParallel` has put another around it.
 
     Parameters
     ----------
@@ -66,6 +67,8 @@ def save(
     ValueError
         If the file name has another ending, the card is incomplete or does not describe `model`,
         or a weight is too large for float16.
+    OSError
+        If a file cannot be written; it is named.
 
     Examples
     --------
@@ -80,8 +83,10 @@ def save(
     True
     """
     path = _checked_suffix(path)
-    tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
-    _compare(tensors, _build(card, path, device="meta"), path)
+    described = _build(card, path, device="meta")
+    own = _without_prefixes(model.state_dict(), described)
+    tensors = {name: t.detach().cpu().contiguous() for name, t in own.items()}
+    _compare(tensors, described, path)
     if half:
         tensors = {n: t.half() if t.is_floating_point() else t for n, t in tensors.items()}
         large = [name for name, t in tensors.items() if not t.isfinite().all()]
@@ -92,12 +97,14 @@ def save(
     card = {"intended_use": INTENDED_USE, **card, "sha256": hashlib.sha256(data).hexdigest()}
     text = json.dumps(card, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, data)
-    write_atomically(path.with_suffix(".json"), text.encode())
+    write_together({path: data, path.with_suffix(".json"): text.encode()})
 
 
 def load(path_or_name: str | PathLike[str]) -> tuple[nn.Module, dict[str, Any]]:
     """Load a model with trained weights, and their card.
+
+    Names in the file may begin with `module.`, `_orig_mod.` or the like, as wrappers such as
+    `DataParallel` and `torch.compile` write them.
 
     Parameters
     ----------
@@ -109,7 +116,7 @@ def load(path_or_name: str | PathLike[str]) -> tuple[nn.Module, dict[str, Any]]:
     model : nn.Module
         The model in eval mode, float32, on the CPU.
     card : dict
-        The card.
+        The card, with the file's `sha256`.
 
     Raises
     ------
@@ -129,7 +136,8 @@ def load(path_or_name: str | PathLike[str]) -> tuple[nn.Module, dict[str, Any]]:
     path = _find(path_or_name)
     card = _read_card(path.with_suffix(".json"))
     data = path.read_bytes()
-    if "sha256" in card and hashlib.sha256(data).hexdigest() != card["sha256"]:
+    digest = hashlib.sha256(data).hexdigest()
+    if card.setdefault("sha256", digest) != digest:
         raise ValueError(
             f"{path} is not the file that its card {path.with_suffix('.json').name} describes "
             "(sha256 differs): it is damaged, or one of the two was replaced. Fetch both again."
@@ -139,7 +147,9 @@ def load(path_or_name: str | PathLike[str]) -> tuple[nn.Module, dict[str, Any]]:
     except SafetensorError as error:
         raise ValueError(f"{path} is not a safetensors file, or damaged: {error}.") from error
     # On the meta device first: it allocates nothing, whatever sizes the card claims.
-    _compare(tensors, _build(card, path, device="meta"), path)
+    described = _build(card, path, device="meta")
+    tensors = _without_prefixes(tensors, described)
+    _compare(tensors, described, path)
     broken = [name for name, t in tensors.items() if not t.isfinite().all()]
     if broken:
         raise ValueError(f"{path} holds values that are not finite, first in {broken[0]}.")
@@ -209,6 +219,17 @@ def _build(card: dict[str, Any], path: Path, device: str = "cpu") -> nn.Module:
             return create_model(card["model"], **card["options"])
     except (TypeError, ValueError) as error:
         raise ValueError(f"The card of {path} fits no model of the package: {error}") from None
+
+
+def _without_prefixes(tensors: dict[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """The tensors by the model's own names, where wrappers have put the same before each."""
+    plain = {name.replace("_orig_mod.", ""): tensor for name, tensor in tensors.items()}
+    first = next(iter(model.state_dict()))
+    ends = [name for name in plain if name.endswith(f".{first}")]
+    prefix = ends[0].removesuffix(first) if len(ends) == 1 and first not in plain else ""
+    if not all(name.startswith(prefix) for name in plain):
+        return plain
+    return {name.removeprefix(prefix): tensor for name, tensor in plain.items()}
 
 
 def _compare(tensors: dict[str, Tensor], model: nn.Module, path: Path) -> None:

@@ -147,8 +147,7 @@ def test_detectors_on_boxes(start, tmp_path):
         photos = list(photographs)
         return [find(model, p.image, card) for p in photos], [vars(p) for p in photos]
 
-    options = {"num_classes": 3, "width": 4, "pyramid_channels": 8, "head_channels": 8}
-    replaced = {"OPTIONS": options, "detect": find, "detect_photographs": find_all}
+    replaced = {"detect": find, "detect_photographs": find_all}
     run = partial(start, idrid_boxes, WEIGHTS=tmp_path, **replaced)
     run("train", "--steps", 1, "--fov-diameter", 64, "--output", tmp_path / "runs")
     check(run("collect", "--output", tmp_path / "runs"), "idrid_boxes.json")

@@ -30,7 +30,9 @@ def test_download_goes_into_the_data_folder(tmp_path, monkeypatch, capsys):
     assert "CC BY 4.0" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", ["segment", "train", "evaluate", "models", "download"])
+@pytest.mark.parametrize(
+    "command", ["segment", "train", "evaluate", "export", "models", "download"]
+)
 def test_help_has_examples(command, capsys):
     with pytest.raises(SystemExit) as stop:
         run(command, "--help")
@@ -51,7 +53,8 @@ def test_help_has_examples(command, capsys):
         ("segment", "eye.png", "-o", "out", "--threshold", "high"),
         ("segment", "eye.png", "-o", "out", "--device", "abacus"),
         ("train", "--data", "d", "-o", "out", "--model", "resnet"),
-        ("train", "--data", "d", "-o", "out", "--model", "retina_net"),
+        ("train", "--data", "d", "-o", "out", "--vessels", "red"),
+        ("export", "unet_small"),
         ("train", "--data", "d", "-o", "out", "--seed", "-1"),
         ("train", "--data", "d", "-o", "out", "--seed", "4294967296"),
         ("detect", "eye.png"),

@@ -1,5 +1,6 @@
 """The download of CHASE_DB1 against a server on this computer: all or nothing, whatever happens."""
 
+import errno
 import hashlib
 import io
 import os
@@ -190,6 +191,18 @@ def test_an_exception_on_the_way_leaves_nothing_behind(
     monkeypatch.setattr(download.os if step == "replace" else download, step, fail)
     with pytest.raises((DatasetError, KeyboardInterrupt)):
         download_chase_db1(tmp_path / "CHASE_DB1", url=server.url("good.zip", pack(files)))
+    assert names(tmp_path) == []
+
+
+def test_a_full_disk_is_named_and_no_other_address_tried(server, files, tmp_path, monkeypatch):
+    def full(self, content):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    good = server.url("good.zip", pack(files))
+    monkeypatch.setattr(download, "URLS", (good, "http://localhost/never"))
+    monkeypatch.setattr(download.Path, "write_bytes", full)
+    with pytest.raises(OSError, match="No space left on device: .*CHASE_DB1"):
+        download_chase_db1(tmp_path / "CHASE_DB1")
     assert names(tmp_path) == []
 
 

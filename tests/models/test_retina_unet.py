@@ -7,7 +7,7 @@ from retina_course import create_model, shapes
 
 
 class TestRetinaUNet(ModelContract):
-    name = "retina_unet"
+    name, side = "retina_unet", 32  # the widest network
     table, table_size = "retina_unet_2cls_3x512x512", (1, 3, 512, 512)
     table_options = {"num_classes": 2}
     counts = []

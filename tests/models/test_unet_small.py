@@ -5,7 +5,7 @@ from model_contract import ModelContract
 
 
 class TestUNetSmall(ModelContract):
-    name = "unet_small"
+    name, onnx_optimize = "unet_small", True
     table, table_size = "unet_small_3x128x128", (1, 3, 128, 128)
     table_options = {"num_classes": 32}
     counts = [({"num_classes": 2}, 63_462), ({}, 63_445)]

@@ -5,19 +5,20 @@ The pages are in `_build/html`; `make test` builds them first.
 
 import functools
 import re
+from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
-from bs4 import BeautifulSoup
 from run_notebooks import ROOT
 from set_address import current
 
 SITE = ROOT / "_build" / "html"
 PAGES = sorted(path for path in SITE.rglob("*.html") if "_static" not in path.parts)
 # What a browser fetches by itself. A link (<a href>) is followed by the reader only.
-LOADED = ["script[src]", "link[href]", "img[src]", "source[src]", "iframe[src]", "video[src]"]
+LOADED = dict.fromkeys(["script", "img", "source", "iframe", "video"], "src") | {"link": "href"}
 
 pytestmark = pytest.mark.skipif(not PAGES, reason="the book is not built: make book")
 every_page = pytest.mark.parametrize(
@@ -25,18 +26,50 @@ every_page = pytest.mark.parametrize(
 )
 
 
+class Tags(HTMLParser):
+    """The tags of a page in order: name, attributes, text of a script, whether in the article."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.found: list[SimpleNamespace] = []
+        self.articles = 0  # that are open
+        self.feed(text)
+
+    def handle_starttag(self, name, attributes):
+        self.articles += name == "article"
+        attributes = {key: value or "" for key, value in attributes}
+        tag = SimpleNamespace(name=name, text="", in_article=self.articles > 0, at=attributes)
+        self.found.append(tag)
+
+    def handle_endtag(self, name):
+        self.articles -= name == "article"
+
+    def handle_data(self, data):
+        if self.found and self.found[-1].name in ("script", "style", "title"):
+            self.found[-1].text += data
+
+
 @functools.cache
-def parse(page: Path) -> BeautifulSoup:
-    return BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
+def tags(page: Path) -> list[SimpleNamespace]:
+    return Tags(page.read_text(encoding="utf-8")).found
+
+
+def named(page: Path, *names: str) -> list[SimpleNamespace]:
+    return [tag for tag in tags(page) if tag.name in names]
 
 
 @functools.cache
 def anchors(page: Path) -> set[str]:
-    return {tag["id"] for tag in parse(page).select("[id]")}
+    return {tag.at["id"] for tag in tags(page) if "id" in tag.at}
+
+
+def links(page: Path) -> list[str]:
+    return [tag.at["href"] for tag in named(page, "a") if "href" in tag.at]
 
 
 def loaded(page: Path) -> list[str]:
-    return [tag.get("src") or tag.get("href") for tag in parse(page).select(", ".join(LOADED))]
+    found = [(tag, LOADED[tag.name]) for tag in named(page, *LOADED)]
+    return [tag.at[key] for tag, key in found if key in tag.at]
 
 
 def broken(page: Path, address: str) -> str | None:
@@ -55,16 +88,15 @@ def broken(page: Path, address: str) -> str | None:
 
 @every_page
 def test_every_internal_link_and_anchor_leads_somewhere(page):
-    links = [tag["href"] for tag in parse(page).select("a[href]")] + loaded(page)
-    # "#" alone: the top of the page.
-    assert list(filter(None, (broken(page, link) for link in links if link != "#"))) == []
+    every = {*links(page), *loaded(page)} - {"#"}  # "#" alone: the top of the page
+    assert list(filter(None, (broken(page, link) for link in every))) == []
 
 
 @every_page
 def test_page_loads_nothing_from_the_network(page):
     assert [address for address in loaded(page) if urlsplit(address).netloc] == []
-    for block in parse(page).select("style"):
-        assert not re.search(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", block.get_text())
+    for block in named(page, "style"):
+        assert not re.search(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", block.text)
 
 
 def test_stylesheets_load_nothing_from_the_network_and_no_missing_file():
@@ -78,29 +110,30 @@ def test_stylesheets_load_nothing_from_the_network_and_no_missing_file():
 
 
 def test_scripts_of_the_extensions_name_no_other_server():
-    for name in ("unpkg.com", "cdn.jsdelivr.net", "cdnjs.cloudflare.com", "googleapis.com"):
-        for page in PAGES:
-            for script in parse(page).select("script"):
-                assert name not in script.get_text() + script.get("src", ""), (page, name)
+    for page in PAGES:
+        for script in named(page, "script"):
+            text = script.text + script.at.get("src", "")
+            for name in ("unpkg.com", "cdn.jsdelivr.net", "cdnjs.cloudflare.com", "googleapis.com"):
+                assert name not in text, (page, name)
 
 
 @every_page
 def test_page_has_a_title_an_icon_and_the_logo(page):
     if page == SITE / "index.html":  # leads to the first page
         return
-    soup = parse(page)
-    assert soup.title.get_text(strip=True)
-    assert soup.select("link[rel~=icon]")
-    assert soup.select("img.logo__image")
+    assert named(page, "title")[0].text.strip()
+    assert any("icon" in tag.at.get("rel", "").split() for tag in named(page, "link"))
+    assert any("logo__image" in tag.at.get("class", "").split() for tag in named(page, "img"))
 
 
 @every_page
 def test_every_figure_has_a_text_in_its_place(page):
-    for image in parse(page).select("article img"):
-        alt = image.get("alt", "")
-        assert alt.strip(), image
-        # Sphinx writes the file's name where the author wrote nothing.
-        assert Path(urlsplit(image["src"]).path).name not in alt, image
+    for image in named(page, "img"):
+        if image.in_article:
+            alt = image.at.get("alt", "")
+            assert alt.strip(), image
+            # Sphinx writes the file's name where the author wrote nothing.
+            assert Path(urlsplit(image.at["src"]).path).name not in alt, image
 
 
 def test_the_site_has_the_pages_of_the_table_of_contents():
@@ -114,7 +147,7 @@ def test_each_notebook_page_opens_its_notebook_in_colab():
     owner_and_name = urlsplit(current()).path.strip("/")
     for notebook in (ROOT / "notebooks").glob("*.ipynb"):
         page = SITE / "notebooks" / f"{notebook.stem}.html"
-        colab = [tag["href"] for tag in parse(page).select('a[href*="colab"]')]
+        colab = [address for address in links(page) if "colab" in address]
         expected = f"/github/{owner_and_name}/blob/main/notebooks/{notebook.name}"
         assert [urlsplit(address).path for address in colab] == [expected]
 

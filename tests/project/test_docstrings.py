@@ -44,7 +44,8 @@ def public() -> list[str]:
 def methods(cls: type) -> list[str]:
     """The public methods that a class defines; a network's `forward` is what its class says.
 
-    A method of another module is generated: matplotlib gives each subclass of Figure a `set`.
+    A method of another module is generated: matplotlib gives each subclass of Figure a `set`. One
+    without a docstring does what that of its base class says (`inspect.getdoc` finds it there).
     """
     hidden = {"forward"} if issubclass(cls, nn.Module) else set()
     return [
@@ -52,6 +53,7 @@ def methods(cls: type) -> list[str]:
         for name, thing in vars(cls).items()
         if inspect.isfunction(thing) and not name.startswith("_") and name not in hidden
         if thing.__module__ == cls.__module__
+        if thing.__doc__ or not inspect.getdoc(getattr(cls, name))
     ]
 
 

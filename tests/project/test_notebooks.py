@@ -3,6 +3,7 @@
 `pytest --nbval` runs them; these tests see to it that there is something to compare.
 """
 
+import functools
 import re
 from pathlib import Path
 
@@ -37,6 +38,7 @@ def markdown(path: Path) -> str:
     return "\n\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
 
 
+@functools.cache
 def read(path: Path) -> NotebookNode:
     return nbformat.read(path, as_version=4)
 

@@ -45,7 +45,7 @@ def test_a_failed_save_leaves_the_old_files(saved, monkeypatch):
     before = path.read_bytes()
 
     def no_space(*_):
-        raise OSError("No space left on device")
+        raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(files.os, "replace", no_space)
     with pytest.raises(OSError, match="No space"):

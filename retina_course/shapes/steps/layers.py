@@ -38,7 +38,7 @@ class Norm(Layer):
 
     type = "BatchNorm2d"
 
-    def parameters(self, x: Shape) -> int:  # numpydoc ignore=GL08
+    def parameters(self, x: Shape) -> int:
         return 2 * x.channels
 
 
@@ -73,7 +73,7 @@ class Conv(Layer):
     groups: int = 1
     type = "Conv2d"
 
-    def side(self, side: int) -> int:  # numpydoc ignore=GL08
+    def side(self, side: int) -> int:
         return conv_size(side, self.k, self.s, self.padding, self.d)
 
     @property
@@ -81,14 +81,14 @@ class Conv(Layer):
         """Pixels of padding on each edge."""
         return span(self.k, self.d) // 2 if self.p is None else self.p
 
-    def parameters(self, x: Shape) -> int:  # numpydoc ignore=GL08
+    def parameters(self, x: Shape) -> int:
         return conv_parameters(self.k, x.channels, self.channels, self.bias, self.groups)
 
-    def macs(self, x: Shape, y: Shape) -> int:  # numpydoc ignore=GL08
+    def macs(self, x: Shape, y: Shape) -> int:
         # It gathers: each weight once per output pixel.
         return replace(self, bias=False).parameters(x) * y.height * y.width
 
-    def reads(self, first: int, last: int) -> tuple[int, int]:  # numpydoc ignore=GL08
+    def reads(self, first: int, last: int) -> tuple[int, int]:
         begin = first * self.s - self.padding
         return begin, begin + (last - first) * self.s + span(self.k, self.d) - 1
 
@@ -118,14 +118,14 @@ class Transposed(Conv):
     o: int = 1
     type = "ConvTranspose2d"
 
-    def side(self, side: int) -> int:  # numpydoc ignore=GL08
+    def side(self, side: int) -> int:
         return transposed_size(side, self.k, self.s, self.p, self.o, self.d)
 
-    def macs(self, x: Shape, y: Shape) -> int:  # numpydoc ignore=GL08
+    def macs(self, x: Shape, y: Shape) -> int:
         # It spreads: each weight once per input pixel.
         return super().macs(x, x)
 
-    def reads(self, first: int, last: int) -> tuple[int, int]:  # numpydoc ignore=GL08
+    def reads(self, first: int, last: int) -> tuple[int, int]:
         ends: list[int] = []  # input pixel i writes to the output pixels i s - p + d tap
         for tap in range(self.k):
             shift = self.p - self.d * tap
@@ -159,10 +159,10 @@ class MaxPool(Layer):
     ceil: bool = False
     type = "MaxPool2d"
 
-    def side(self, side: int) -> int:  # numpydoc ignore=GL08
+    def side(self, side: int) -> int:
         return pool_size(side, self.k, self.s, self.p, self.d, self.ceil)
 
-    def reads(self, first: int, last: int) -> tuple[int, int]:  # numpydoc ignore=GL08
+    def reads(self, first: int, last: int) -> tuple[int, int]:
         return Conv(1, self.k, self.s or self.k, self.p, self.d).reads(first, last)
 
 
@@ -184,13 +184,13 @@ class Unpool(Layer):
     k: int = 2
     type = "MaxUnpool2d"
 
-    def output(self, x: Shape, kept: dict[str, Shape]) -> Shape:  # numpydoc ignore=GL08
+    def output(self, x: Shape, kept: dict[str, Shape]) -> Shape:
         before = find_kept(kept, self.of)
         if x != (after := MaxPool(self.k).output(before, kept)):
             raise ValueError(f"cannot unpool {x}: {self.of!r}, {before}, was pooled to {after}.")
         return before
 
-    def reads(self, first: int, last: int) -> tuple[int, int]:  # numpydoc ignore=GL08
+    def reads(self, first: int, last: int) -> tuple[int, int]:
         return first // self.k, last // self.k
 
 
@@ -209,10 +209,10 @@ class Upsample(Layer):
     scale: int = 2
     type = "Upsample"
 
-    def side(self, side: int) -> int:  # numpydoc ignore=GL08
+    def side(self, side: int) -> int:
         return side * self.scale
 
-    def reads(self, first: int, last: int) -> tuple[int, int]:  # numpydoc ignore=GL08
+    def reads(self, first: int, last: int) -> tuple[int, int]:
         # Output pixel i lies at (i + 1/2) / scale - 1/2.
         low, high = (2 * i + 1 - self.scale for i in (first, last))
         return low // (2 * self.scale), -(-high // (2 * self.scale))

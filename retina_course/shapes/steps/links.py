@@ -15,7 +15,7 @@ class Keep(Link):
         Name for the feature map.
     """
 
-    def output(self, x: Shape, kept: dict[str, Shape]) -> Shape:  # numpydoc ignore=GL08
+    def output(self, x: Shape, kept: dict[str, Shape]) -> Shape:
         kept[self.of] = x
         return x
 
@@ -29,7 +29,7 @@ class Back(Link):
         Name of the kept feature map.
     """
 
-    def output(self, x: Shape, kept: dict[str, Shape]) -> Shape:  # numpydoc ignore=GL08
+    def output(self, x: Shape, kept: dict[str, Shape]) -> Shape:
         return find_kept(kept, self.of)
 
 
@@ -42,7 +42,7 @@ class Concat(Link):
         Name of the kept feature map, of the same height and width.
     """
 
-    def output(self, x: Shape, kept: dict[str, Shape]) -> Shape:  # numpydoc ignore=GL08
+    def output(self, x: Shape, kept: dict[str, Shape]) -> Shape:
         if x[1:] != (other := find_kept(kept, self.of))[1:]:
             raise ValueError(f"cannot join {x} with {self.of!r}, {other}: the sides differ.")
         return x._replace(channels=x.channels + other.channels)
@@ -57,7 +57,7 @@ class Add(Link):
         Name of the kept feature map, of the same shape.
     """
 
-    def output(self, x: Shape, kept: dict[str, Shape]) -> Shape:  # numpydoc ignore=GL08
+    def output(self, x: Shape, kept: dict[str, Shape]) -> Shape:
         if x != (other := find_kept(kept, self.of)):
             raise ValueError(f"cannot add {x} and {self.of!r}, {other}: the shapes differ.")
         return x

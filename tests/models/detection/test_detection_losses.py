@@ -90,7 +90,7 @@ def test_without_focus_it_is_half_the_cross_entropy():
 
 
 def test_with_one_class_it_is_the_segmentation_loss_of_chapter_3():
-    """That one is compared with three libraries in test_losses."""
+    """That one is compared with three libraries in test_loss_peers."""
     logits, classes = synthetic(2, anchors=40, columns=1, kinds=(0, 0))
     mean = FocalLoss(gamma=2.0, alpha=0.25)(
         logits.T[None, :, None], classes[None, None, None].float()

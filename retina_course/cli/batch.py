@@ -1,0 +1,263 @@
+"""Photograph after photograph: what is done is skipped, what fails is named, the rest goes on.
+
+The results of a photograph and its row of the table appear together. Where they cannot be written,
+the batch stops: the next ones could not be written either.
+"""
+
+import hashlib
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from retina_course import __version__
+from retina_course.cli.listing import Listing, Photo, find_masks, list_photographs
+from retina_course.cli.output import memory_errors, message
+from retina_course.cli.own_files import PROGRAM, check_outputs, encode, mark_of
+from retina_course.cli.photo_table import SETTINGS, PhotoTable
+from retina_course.data.files import write_together
+from retina_course.data.image_files import ImageWarning
+from retina_course.data.images import read_image
+from retina_course.data.reading import file_digest, printable, read_mask
+from retina_course.inference.field_of_view import as_fov, measured_diameter
+from retina_course.inference.quality import photograph_warnings
+
+SHOWN = 12  # hexadecimal digits of a digest in the table
+MAX_OWN = 10  # results of earlier runs that are named
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a network found in a photograph.
+
+    Parameters
+    ----------
+    summary : str
+        For the terminal.
+    values : mapping
+        For the table, by column.
+    files : mapping
+        Pixels, or a mapping for JSON, by the ending of the file's name.
+    warnings : list of str
+        Sentences.
+    """
+
+    summary: str
+    values: Mapping[str, Any]
+    files: Mapping[str, np.ndarray | Mapping[str, Any]]
+    warnings: list[str]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One command, with its settings, for many photographs.
+
+    Parameters
+    ----------
+    command : str
+        "segment" or "detect".
+    endings : sequence of str
+        Of the result files.
+    columns : sequence of str
+        Of the results in the table.
+    look : callable
+        Takes the photograph's path, its pixels and its field of view, and looks for something.
+    card : mapping
+        The network's card.
+    settings : mapping
+        The columns of the table that are the same for all photographs.
+    output : Path
+        Folder for the results; it is created if necessary.
+    recursive : bool
+        Look into the folders of folders.
+    again : bool
+        Compute also what is done.
+    field_of_view : Path or None
+        A mask, or a folder of masks; see `find_masks`.
+    fov_diameter : float or None
+        The diameter of the field of view in pixels of the photograph.
+    """
+
+    command: str
+    endings: Sequence[str]
+    columns: Sequence[str]
+    look: Callable[[Path, Tensor, Tensor], Found]
+    card: Mapping[str, Any]
+    settings: Mapping[str, object]
+    output: Path
+    recursive: bool
+    again: bool
+    field_of_view: Path | None
+    fov_diameter: float | None
+
+    def run(self, given: Sequence[Path]) -> int:
+        """Look at all photographs.
+
+        Parameters
+        ----------
+        given : sequence of Path
+            Files, folders and patterns.
+
+        Returns
+        -------
+        int
+            Exit code: 0, or 1 where a photograph failed.
+
+        Raises
+        ------
+        ValueError
+            There is no photograph, a mask is missing, or results would overwrite other files.
+        """
+        listing = list_photographs(given, self.recursive)
+        masks = find_masks(listing, self.field_of_view)
+        photos = listing.photos
+        if not photos and not listing.unmatched:
+            raise ValueError(" ".join([f"No photograph in {_names(given)}.", *_left_out(listing)]))
+        check_outputs([(p.path, p.stem) for p in photos], self.output, self.endings, self.command)
+        table = PhotoTable(self.output / f"{self.command}.csv", self.command, self.columns)
+        table.refuse_others([(photo.path, photo.stem) for photo in photos])
+        failed = list(listing.unmatched)
+        for pattern in failed:
+            _error(f"No file matches {pattern}.")
+        for number, photo in enumerate(photos):
+            try:
+                if not self._one(photo, masks.get(photo.path), table):
+                    failed.append(str(photo.path))
+            except _CannotWrite as error:
+                _error(str(error))
+                rest = _names(photo.path for photo in photos[number:])
+                print(f"retina-course: stopped; not done: {rest}", file=sys.stderr)
+                return 1
+        for line in _left_out(listing):
+            print(f"retina-course: {line}", file=sys.stderr)
+        if failed:
+            count = len(photos) + len(listing.unmatched)
+            text = f"{len(failed)} of {count} photographs failed: {_names(failed)}"
+            print(f"retina-course: {text}", file=sys.stderr)
+        return 1 if failed else 0
+
+    def _one(self, photo: Photo, mask: Path | None, table: PhotoTable) -> bool:
+        """Look at one photograph and write its results and its row; False where it failed."""
+        started = time.perf_counter()
+        row: dict[str, object] = {
+            "photograph": printable(str(photo.path)),
+            "output": printable(photo.stem.as_posix()),
+            **self.settings,
+            f"{PROGRAM}{self.command}": __version__,
+        }
+        files: dict[Path, bytes] = {}
+        try:
+            row |= {"sha256": file_digest(photo.path), "field_of_view": self._given(mask)}
+            mark = self._mark(row)
+            places = {ending: self._place(photo, ending) for ending in self.endings}
+            if (
+                not self.again
+                and table.holds(row)
+                and all(mark_of(place) == mark for place in places.values())
+            ):
+                print(f"{photo.path}: done before; --again computes it again", flush=True)
+                return True
+            with memory_errors():
+                found = self._look(photo, mask, row)
+            for ending, place in places.items():
+                files[place] = encode(found.files[ending], ending, mark)
+        except (ValueError, OSError, MemoryError) as error:
+            absent = isinstance(error, FileNotFoundError)
+            text = f"No image file {photo.path}." if absent else message(error)
+            row["error"] = printable(text)
+            _error(text if str(photo.path) in text else f"{photo.path}: {text}")
+        seconds = time.perf_counter() - started
+        row["seconds"] = f"{seconds:.2f}"
+        try:
+            (self.output / photo.stem).parent.mkdir(parents=True, exist_ok=True)
+            write_together({**files, table.path: table.with_row(row)})
+        except (OSError, ValueError) as error:
+            raise _CannotWrite(message(error)) from error
+        if files:
+            place = self._place(photo, "*")
+            print(f"{photo.path}: {found.summary}, {seconds:.1f} s -> {place}", flush=True)
+        return bool(files)
+
+    def _look(self, photo: Photo, mask: Path | None, row: dict[str, object]) -> Found:
+        """Read a photograph, look at it, and fill in the row."""
+        with warnings.catch_warnings(record=True) as notes:
+            warnings.simplefilter("always", ImageWarning)
+            image = read_image(photo.path)
+            given = None if mask is None else read_mask(mask)
+        if given is not None and given.shape != image.shape[1:]:
+            raise ValueError(
+                f"the photograph is {image.shape[2]}x{image.shape[1]}, its mask {mask} "
+                f"{given.shape[1]}x{given.shape[0]}. Give a mask of the same size."
+            )
+        fov = as_fov(given, image)
+        of_files = [str(note.message) for note in notes if note.category is ImageWarning]
+        doubts = [text.removeprefix(f"{photo.path}: ") for text in of_files]
+        doubts += photograph_warnings(
+            image,
+            fov,
+            self.card,
+            fov_diameter=self.fov_diameter,
+            fov_is_given=mask is not None,
+        )
+        found = self.look(photo.path, image, fov)
+        doubts += found.warnings
+        for doubt in doubts:
+            print(f"retina-course: warning: {photo.path}: {doubt}", file=sys.stderr)
+        height, width = fov.shape
+        row |= {
+            "width": width,
+            "height": height,
+            "fov_pixels": int(fov.sum()),
+            "fov_diameter": f"{self.fov_diameter or measured_diameter(fov):g}",
+            "fov_fraction": f"{float(fov.float().mean()):.4f}",
+            **found.values,
+            "warnings": printable(" ".join(doubts)),
+        }
+        return found
+
+    def _given(self, mask: Path | None) -> str:
+        """What the user says about the field of view, for the table."""
+        parts = [] if mask is None else [f"mask {file_digest(mask)[:SHOWN]}"]
+        parts += [] if self.fov_diameter is None else [f"diameter {self.fov_diameter:g}"]
+        return ", ".join(parts) or "found"
+
+    def _place(self, photo: Photo, ending: str) -> Path:
+        return self.output / f"{photo.stem}_{ending}"
+
+    def _mark(self, row: Mapping[str, object]) -> str:
+        """The mark of the result files, see `own_files`."""
+        of_card = [self.card.get(key) for key in ("fov_diameter", "colours", "classes")]
+        text = repr([*(str(row[column]) for column in SETTINGS), *of_card])
+        return f"{PROGRAM}{self.command} {hashlib.sha256(text.encode()).hexdigest()[:SHOWN]}"
+
+
+class _CannotWrite(Exception):
+    """The results of a photograph cannot be written."""
+
+
+def _left_out(listing: Listing) -> list[str]:
+    """What of the folders was not used, one line each."""
+    lines = []
+    if listing.others:
+        lines.append(f"not images, skipped: {_names(listing.others)}")
+    if listing.own:
+        more = len(listing.own) - MAX_OWN
+        named = _names(listing.own[:MAX_OWN]) + (f" and {more} more" if more > 0 else "")
+        lines.append(f"made by retina-course, skipped: {named}")
+    if listing.folders:
+        lines.append(f"folders, not looked into without --recursive: {_names(listing.folders)}")
+    return lines
+
+
+def _names(paths: Iterable[object]) -> str:
+    return ", ".join(map(str, paths))
+
+
+def _error(text: str) -> None:
+    print(f"retina-course: error: {text}", file=sys.stderr)

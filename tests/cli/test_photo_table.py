@@ -1,0 +1,161 @@
+"""`segment.csv` and `detect.csv`: a row per photograph, and what is done is not done again."""
+
+import csv
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from command_line import CARD, photograph, run
+from PIL import Image
+
+from retina_course import weights
+from retina_course.data.reading import file_digest
+from retina_course.models import create_model
+
+
+def table(out, command="segment"):
+    with (out / f"{command}.csv").open(encoding="utf-8", newline="") as file:
+        return {row["output"]: row for row in csv.DictReader(file)}
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def segment(weights_file, out):
+    def call(*arguments):
+        return run("segment", *arguments, "-o", out, "--weights", weights_file)
+
+    return call
+
+
+def test_a_row_tells_what_was_found_and_how(photo, segment, weights_file, out, tmp_path):
+    bad = tmp_path / "bad.jpg"
+    bad.write_text("no picture")
+    assert segment(photo, bad, "--threshold", "0.25") == 1
+    rows = table(out)
+    row = rows["eye"]
+    with Image.open(out / "eye_vessels.png") as vessels, Image.open(photo) as image:
+        inside = np.asarray(image).max(axis=2) > 20
+        share = (np.asarray(vessels) > 0).sum() / inside.sum()
+    assert row["photograph"] == str(photo) and row["sha256"] == file_digest(photo)
+    assert (row["width"], row["height"], row["fov_pixels"]) == ("120", "120", str(inside.sum()))
+    assert row["fov_diameter"] == "101" and float(row["fov_fraction"]) == pytest.approx(
+        inside.mean(), abs=1e-4
+    )
+    assert float(row["vessel_fraction"]) == pytest.approx(share, abs=1e-4)
+    assert row["threshold"] == "0.25" and row["flips"] == "True" and float(row["seconds"]) > 0
+    assert row["weights"] == "mine.safetensors" and row["field_of_view"] == "found"
+    assert weights.load(weights_file)[1]["sha256"].startswith(row["weights_sha256"])
+    assert "Vessels fill" in row["warnings"] and row["error"] == ""
+    assert "is not an image" in rows["bad"]["error"] and rows["bad"]["width"] == ""
+
+
+def test_detect_counts_the_boxes_of_each_class(photo, detector_file, out):
+    assert run("detect", photo, "-o", out, "--weights", detector_file, "--no-flips") == 0
+    row = table(out, "detect")["eye"]
+    assert int(row["count hard exudates"]) > 3 and row["count haemorrhages"] == "0"
+
+
+def test_rows_and_columns_of_the_user_are_kept(photo, segment, out, tmp_path):
+    assert segment(photo) == 0
+    rows = list(csv.reader((out / "segment.csv").open(encoding="utf-8", newline="")))
+    with (out / "segment.csv").open("w", encoding="utf-8-sig", newline="") as file:
+        csv.writer(file).writerows([rows[0] + ["note"], rows[1] + ["left, blurred"]])
+    other = photo.rename(tmp_path / "other.png")
+    assert segment(other) == 0
+    assert table(out)["eye"]["note"] == "left, blurred" and table(out)["other"]["note"] == ""
+
+
+def test_what_is_done_is_skipped_until_something_differs(photo, segment, out, tmp_path, capsys):
+    def is_skipped(*more):
+        assert segment(photo, *more) == 0
+        return "done before" in capsys.readouterr().out
+
+    mask = tmp_path / "mask.png"
+    Image.new("L", (120, 120), 255).save(mask)
+    assert not is_skipped() and is_skipped()
+    assert not is_skipped("--again")
+    for more in (("--threshold", "0.3"), ("--no-flips",), ("--field-of-view", mask)):
+        assert not is_skipped(*more) and is_skipped(*more)
+    assert not is_skipped("--fov-diameter", 200)
+    (out / "eye_overlay.jpg").unlink()
+    assert not is_skipped("--fov-diameter", 200)
+    Image.fromarray(photograph(seed=5)[0]).save(photo)
+    assert not is_skipped("--fov-diameter", 200) and is_skipped("--fov-diameter", 200)
+    with (out / "segment.csv").open("r+", encoding="utf-8", newline="") as file:
+        names, row = csv.reader(file)
+        row[names.index("error")] = "Not enough memory."
+        file.seek(0)
+        csv.writer(file).writerows([names, row])
+    assert not is_skipped("--fov-diameter", 200) and is_skipped("--fov-diameter", 200)
+    (out / "segment.csv").unlink()
+    assert not is_skipped("--fov-diameter", 200)
+
+
+def test_other_weights_are_another_result_and_errors_are_tried_again(
+    photo, segment, out, tmp_path, capsys
+):
+    torch.manual_seed(1)
+    other = tmp_path / "weights" / "other.safetensors"
+    weights.save(other, create_model("unet_small"), CARD)
+    good = photo.read_bytes()
+    photo.write_bytes(good[:200])
+    assert segment(photo) == 1 and table(out)["eye"]["error"]
+    photo.write_bytes(good)
+    assert segment(photo) == 0 and table(out)["eye"]["error"] == ""
+    assert run("segment", photo, "-o", out, "--weights", other) == 0
+    assert "done before" not in capsys.readouterr().out
+    assert table(out)["eye"]["weights"] == "other.safetensors"
+
+
+def test_results_of_other_settings_are_not_taken_for_done(photo, segment, out, capsys):
+    """As after a kill between the results and their row."""
+    assert segment(photo) == 0
+    stored = (out / "segment.csv").read_bytes()
+    assert segment(photo, "--threshold", "0.9") == 0
+    (out / "segment.csv").write_bytes(stored)
+    capsys.readouterr()
+    assert segment(photo) == 0 and "done before" not in capsys.readouterr().out
+
+
+KILLED_AT_A_RENAME = """
+import os, signal, sys
+from retina_course.cli import main
+from retina_course.data import files
+replace, count = os.replace, int(sys.argv.pop(1))
+def counted(*paths):
+    global count
+    count -= 1
+    if count < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(*paths)
+files.os.replace = counted
+sys.exit(main())
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_after_a_kill_all_files_are_whole_and_the_next_run_goes_on(
+    photo, segment, weights_file, out, tmp_path, capsys
+):
+    photos = [photo, tmp_path / "second.png"]
+    photos[1].write_bytes(photo.read_bytes())
+    arguments = ["segment", *photos, "-o", out, "--weights", weights_file]
+    killed = [sys.executable, "-c", KILLED_AT_A_RENAME, "6", *map(str, arguments)]
+    done = subprocess.run(killed, capture_output=True)
+    assert done.returncode == -signal.SIGKILL
+    assert sorted(table(out)) == ["eye"]
+    for path in out.glob("*.[jp][pn]g"):
+        with Image.open(path) as image:
+            image.load()
+    assert segment(out, *photos) == 0  # what the kill has left behind is no photograph
+    printed = capsys.readouterr()
+    assert "eye.png: done before" in printed.out and "made by retina-course" in printed.err
+    assert sorted(table(out)) == ["eye", "second"]
+    assert len(list(out.glob("second_*"))) == 3

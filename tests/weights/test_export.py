@@ -1,0 +1,80 @@
+"""ONNX files: onnxruntime computes what torch computes, at other sizes, too."""
+
+import json
+import sys
+
+import pytest
+import torch
+
+from retina_course import weights
+from retina_course.models import DETECTORS, create_model
+from retina_course.models.detection.boxes import nms
+from retina_course.weights import export
+
+onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnxscript")
+onnxruntime = pytest.importorskip("onnxruntime")
+SMALL = {"num_classes": 3, "width": 4, "pyramid_channels": 8, "head_channels": 8}
+
+
+def network(name):
+    torch.manual_seed(0)
+    options = SMALL if name in DETECTORS else {}
+    model = create_model(name, **options).eval()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):  # not the identity of an untrained network
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    return model, {"model": name, "options": options, "fov_diameter": 64, "threshold": 0.4}
+
+
+@pytest.mark.parametrize("name", ["unet_small", "segnet"])  # all others: tests/models
+def test_a_vessel_network_gives_the_same_logits(name):
+    model, card = network(name)
+    session = onnxruntime.InferenceSession(weights.to_onnx(model, card))
+    multiple = max(model.size_multiple, 16)
+    x = torch.rand(1, 3, 3 * multiple, 7 * multiple)
+    (logits,) = session.run(["logits"], {"images": x.numpy()})
+    torch.testing.assert_close(torch.from_numpy(logits), model(x), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("class_loss", ["focal", "hard_negatives"])
+def test_a_detector_gives_boxes_that_suppression_turns_into_its_detections(class_loss):
+    torch.manual_seed(0)
+    options = SMALL | {"class_loss": class_loss, "score_threshold": 0.0}
+    model = create_model("retina_net", **options).eval()
+    torch.nn.init.normal_(model.network.class_head[-1].weight, std=0.5)
+    card = {"model": "retina_net", "options": options, "fov_diameter": 64}
+    x = torch.rand(2, 3, 64, 96)
+    with torch.no_grad():
+        boxes, scores = export._Decoded(model)(x)
+        (expected, _) = model(x)
+    if class_loss == "focal":
+        session = onnxruntime.InferenceSession(weights.to_onnx(model, card))
+        outputs = map(torch.from_numpy, session.run(None, {"images": x.numpy()}))
+        for found, known in zip(outputs, (boxes, scores), strict=True):
+            torch.testing.assert_close(found, known, atol=1e-3, rtol=1e-4)
+    # What the metadata say: per class the best first, without those that overlap a better one.
+    best, index = scores[0].flatten().topk(1000)
+    kept = torch.minimum(boxes[0][index // 3].clamp(min=0), torch.tensor([96, 64, 96, 64]))
+    wide = ((kept[:, 2:] - kept[:, :2]) >= 1).all(dim=1)
+    kept, best, labels = kept[wide], best[wide], (index % 3 + 1)[wide]
+    chosen = nms(kept, best, labels, model.nms_iou)[: model.max_boxes]
+    torch.testing.assert_close(best[chosen], expected["scores"])
+    torch.testing.assert_close(kept[chosen], expected["boxes"])
+
+
+def test_the_file_says_how_it_is_used():
+    model, card = network("unet_small")
+    content = onnx.load_model_from_string(weights.to_onnx(model, card))
+    about = {prop.key: json.loads(prop.value) for prop in content.metadata_props}
+    assert about["retina_course.fov_diameter"] == 64
+    assert about["retina_course.threshold"] == 0.4
+    assert about["retina_course.size_multiple"] == 8
+    assert "sigmoid" in about["retina_course.logits"]
+
+
+def test_without_the_packages_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(ImportError, match="pip install onnx onnxscript"):
+        weights.to_onnx(*network("unet_small"))
