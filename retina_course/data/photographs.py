@@ -160,7 +160,7 @@ class Photographs(Dataset[Photograph]):
         The dataset's folder.
     records : list of Record
         The files of each photograph.
-    vessels : {"white", "black"} or None
+    vessels : str or None
         How the masks show vessels. None, the default: white, and at most half of the field of view.
     """
 
