@@ -40,6 +40,7 @@ PROGRAM = Program(
     results=("changed_photographs.json",),
     also=("retina_course/results/changed_photographs.jpg",),
     commands=("python -m benchmarks.analysis.changed_photographs",),
+    hours=0.25,
     data=("CHASE_DB1", "IDRiD_boxes"),
     inputs=(
         "retina_course/weights/unet_small.*",

@@ -34,6 +34,7 @@ PROGRAM = Program(
     results=("leaderboard_pictures.json",),
     also=("retina_course/results/leaderboard_errors.jpg",),
     commands=("python -m benchmarks.analysis.leaderboard_pictures --output runs/",),
+    hours=0.02,
     data=("CHASE_DB1",),
     inputs=("retina_course/results/leaderboard/*.json",),
 )

@@ -45,6 +45,7 @@ PROGRAM = Program(
     results=("lesions_and_disc.json",),
     also=("retina_course/results/disc_edge.jpg", "retina_course/results/lesions_called_vessel.jpg"),
     commands=("python -m benchmarks.analysis.lesions_and_disc",),
+    hours=0.15,
     data=("CHASE_DB1", "IDRiD_boxes"),
     inputs=("retina_course/weights/*.safetensors", "retina_course/weights/*.json"),
 )
