@@ -198,6 +198,22 @@ def test_what_is_no_batch_of_images(x, error, told):
         check_input(x, 3, 8)
 
 
+@pytest.mark.parametrize(
+    "name, option",
+    [
+        ("segnet", "head"),
+        ("retina_segmentor", "skip"),
+        ("linknet", "encoder"),
+        ("linknet", "up"),
+        ("retina_net", "encoder"),
+        ("retina_net", "class_loss"),
+    ],
+)
+def test_a_choice_that_does_not_exist_is_named(name, option):
+    with pytest.raises(ValueError, match=f"^{option} must be one of '.*', got 'other'[.]"):
+        create_model(name, **{option: "other"})
+
+
 @pytest.mark.parametrize("value", [0, -1, 1.0, "1", True, None])
 def test_what_is_no_positive_integer(value):
     with pytest.raises(ValueError, match=f"sides must be a positive integer, got {value!r}"):
@@ -206,3 +222,7 @@ def test_what_is_no_positive_integer(value):
         blocks.check_channels(value, 1)
     with pytest.raises(ValueError, match="num_classes"):
         blocks.check_channels(1, value)
+    with pytest.raises(ValueError, match="in_channels"):
+        UNetLarge(value)
+    with pytest.raises(ValueError, match="num_classes"):
+        UNetLarge(num_classes=value)

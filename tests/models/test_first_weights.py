@@ -9,6 +9,7 @@ from torch import nn
 
 from retina_course import create_model
 from retina_course.models.resnet import ResNetEncoder
+from retina_course.models.retina_unet import as_in_keras
 
 SMALL = {"width": 16, "pyramid_channels": 16, "head_channels": 16}
 NETWORKS = {
@@ -132,7 +133,17 @@ def test_first_weights_of_the_detectors(models, name):
     torch.testing.assert_close(bias, torch.tensor([expected] * 9))
 
 
-def test_on_the_meta_device_a_detector_has_shapes_and_no_first_weights():
+def test_keras_settings_are_for_convolutions_and_batch_norm_alone():
+    layers = nn.Sequential(nn.Conv2d(2, 3, 1, bias=False), nn.Linear(2, 3), nn.GroupNorm(1, 2))
+    before = {name: value.clone() for name, value in layers.state_dict().items()}
+    layers.apply(as_in_keras)
+    same = {name: torch.equal(value, before[name]) for name, value in layers.state_dict().items()}
+    assert [name for name, equal in same.items() if not equal] == ["0.weight"]
+    assert layers[2].eps == 1e-5
+
+
+def test_on_the_meta_device_a_detector_has_shapes_and_no_first_weights(monkeypatch):
+    monkeypatch.setattr(nn.init, "kaiming_normal_", None)  # there it loads torch's compiler
     with torch.device("meta"):
         model = create_model("retina_unet_detector", **SMALL)
     assert {p.device.type for p in model.parameters()} == {"meta"}

@@ -2,6 +2,8 @@
 
 import copy
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -214,6 +216,12 @@ def test_rows_of_another_length_than_the_head_are_refused():
     for rows in ([["a"]], [["a", "b", "c"]]):
         with pytest.raises(ValueError):
             str(Table(["one", "two"], rows))
+
+
+def test_results_are_read_as_utf_8_whatever_the_machine_has():
+    code = "from retina_course import results; results.comparison(); results.read('speed')"
+    options = ["-X", "warn_default_encoding", "-W", "error::EncodingWarning:" + stored.__name__]
+    subprocess.run([sys.executable, *options, "-c", code], check=True)
 
 
 def test_reading_by_name_and_by_ending(folder, tmp_path):

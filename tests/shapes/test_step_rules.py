@@ -1,6 +1,7 @@
 """Each step alone: its defaults, and its shapes, parameters, operations and pixels by hand."""
 
 import re
+from dataclasses import FrozenInstanceError, replace
 
 import pytest
 
@@ -89,6 +90,15 @@ def test_links_keep_join_add_and_branch():
     for link in (Concat, Add, Back, Unpool):
         with pytest.raises(ValueError, match="no map 'c' was kept before, only: a[.]"):
             link("c").output(X, kept)
+
+
+@pytest.mark.parametrize(
+    "step", [ReLU(), Conv(4), Transposed(4), MaxPool(), Unpool("a"), Keep("a")]
+)
+def test_steps_do_not_change(step):
+    with pytest.raises(FrozenInstanceError):
+        step.name = step.of = "other"
+    assert step in {step} and step == replace(step)
 
 
 def test_rows_are_numbered_where_they_have_no_name_and_links_have_none():

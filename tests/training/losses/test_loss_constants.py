@@ -17,6 +17,7 @@ from retina_course.training.losses import (
     TverskyLoss,
     soft_skeleton,
 )
+from retina_course.training.losses.inputs import probabilities_and_target
 
 # Four pixels: probabilities 0.8, 0.6, 0.4 and 0.2, of which the first and the third are vessel.
 P = torch.tensor([0.8, 0.6, 0.4, 0.2], dtype=torch.float64)
@@ -126,6 +127,20 @@ def test_a_score_per_image_is_their_mean():
     # In the batch the sums come first; here both images have the same sum.
     together = 2 * (TP + 0.8) / 8
     assert DiceLoss()(both, t)[0].item() == pytest.approx(together)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.float32, torch.float64])
+def test_probabilities_and_target_maps_are_float32(kind):
+    logits = torch.tensor([0.5, -0.25, 2.0], dtype=kind).view(1, 3, 1, 1).repeat(1, 1, 1, 2)
+    p, t = probabilities_and_target(logits, torch.tensor([[[2, 0]]]))
+    assert p.dtype == t.dtype == torch.float32
+    assert torch.equal(p, logits.float().softmax(1)) and t[0, :, 0].T.tolist() == [
+        [0, 0, 1],
+        [1, 0, 0],
+    ]
+    p, t = probabilities_and_target(logits[:, :1], torch.ones(1, 1, 1, 2, dtype=kind))
+    assert p.dtype == t.dtype == torch.float32
+    assert torch.equal(p, logits[:, :1].float().sigmoid()) and t.flatten().tolist() == [1, 1]
 
 
 @pytest.mark.parametrize("gamma, alpha", [(0.0, 0.0), (0.0, 1.0), (5.0, None)])
