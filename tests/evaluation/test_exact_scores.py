@@ -82,6 +82,18 @@ def test_means_and_spreads_leave_out_what_is_not_a_number():
     assert alone["mean"]["f1"] == 1 and math.isnan(alone["sd"]["f1"])
 
 
+def test_one_threshold_holds_for_all_images_and_all_scores():
+    p, target = np.linspace(0, 1, 36).reshape(3, 12), row(*range(3, 12), of=2)
+    for threshold in (0.25, 0.75):
+        found = p.astype(np.float32) >= threshold
+        result = evaluate([p, p], [target, found], [FOV, FOV], threshold)
+        first, second = result["per_image"]
+        assert first["f1"] == metrics.binary_scores(found, target)["f1"] and second["f1"] == 1
+        assert first["cldice"] == metrics.cldice(found, target) and second["cldice"] == 1
+        both = metrics.confusion(found, target) + metrics.confusion(found, found)
+        assert result["pooled"]["mcc"] == metrics.confusion_scores(both)["mcc"]
+
+
 def test_centrelines_and_empty_targets_are_those_inside_the_field_of_view():
     fov = FOV.copy()
     fov[:, 6:] = False
@@ -264,6 +276,22 @@ def test_a_box_on_its_object_has_an_overlap_of_1_whatever_its_size():
     for i in range(4):
         box = exact[i : i + 1]
         assert true_positives(box, torch.ones(1), box.clone(), 1.0).tolist() == [True]
+
+
+class Elsewhere:
+    """A tensor on another device: all that can be done with it here is to fetch it."""
+
+    def __init__(self, tensor):
+        self.cpu = lambda: tensor
+
+
+def test_detections_on_another_device_are_fetched():
+    found, objects = (
+        [{key: Elsewhere(value) for key, value in one.items()} for one in images]
+        for images in (FOUND, OBJECTS)
+    )
+    expected = average_precision(FOUND, OBJECTS, 1)
+    assert average_precision(found, objects, 1) == expected
 
 
 def test_the_best_score_and_its_settings():

@@ -8,7 +8,7 @@ from sklearn import metrics as sk
 
 from retina_course import weights
 from retina_course.data.synthetic import make_fundus
-from retina_course.evaluation import metrics
+from retina_course.evaluation import metrics, streaming
 from retina_course.evaluation.streaming import (
     LEVELS,
     PixelCounts,
@@ -96,6 +96,17 @@ def test_levels_keep_the_order(many):
     p = np.sort(np.array(many, np.float32))
     level = levels(p)
     assert (np.diff(level) >= 0).all() and 0 <= level[0] and level[-1] < LEVELS
+
+
+def test_the_lowest_probability_of_a_level_is_the_lowest():
+    random = np.random.default_rng(0)
+    p = np.concatenate([random.random(2000), random.random(500) ** 20, 1 - random.random(500) ** 9])
+    for level in levels(p.astype(np.float32)).tolist():
+        lowest = np.float32(streaming._lowest(level))
+        below = np.nextafter(lowest, np.float32(-1))
+        assert levels(np.array([lowest]))[0] >= level and (
+            lowest == 0 or levels(np.array([below]))[0] < level
+        )
 
 
 def test_the_threshold_of_a_training_run_is_that_of_scikit_learns_curve(maps):

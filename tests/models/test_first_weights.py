@@ -1,5 +1,6 @@
 """A new network: in training mode, batch norm and first weights as each network documents them."""
 
+import inspect
 import math
 from functools import partial
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from retina_course import create_model
+from retina_course import create_model, list_models, models
 from retina_course.models.resnet import ResNetEncoder
 from retina_course.models.retina_unet import as_in_keras
 
@@ -25,7 +26,7 @@ NETWORKS = {
 
 
 @pytest.fixture(scope="module")
-def models():
+def built():
     torch.manual_seed(0)
     return {name: create_model(name, **options) for name, options in NETWORKS.items()}
 
@@ -35,17 +36,36 @@ def convolutions(module):
     return {name: m for name, m in module.named_modules() if isinstance(m, kinds)}
 
 
+def test_a_network_has_three_channels_and_one_output_by_default():
+    kinds = [getattr(models, name) for name in models.__all__]
+    kinds = [kind for kind in kinds if isinstance(kind, type) and kind is not models.Folded]
+    assert len(kinds) == len(list_models())
+    for kind in kinds:
+        parameters = inspect.signature(kind).parameters
+        assert [parameters[name].default for name in ("in_channels", "num_classes")] == [3, 1], kind
+    model = create_model("unet_large")
+    assert (model.in_channels, model.num_classes) == (3, 1)
+
+
+def test_sides_are_multiples_of_all_halvings(built):
+    """With `fold=2` UNetLarge needs twice its 8; SegNet takes any side, but its tiles do not."""
+    expected = dict.fromkeys(NETWORKS, 32) | {"unet_small": 8, "unet_large": 16, "segnet": 1}
+    expected |= {"retina_unet": 16, "retina_segmentor": 16}
+    assert {name: model.size_multiple for name, model in built.items()} == expected
+    assert built["segnet"].total_stride == 16
+
+
 @pytest.mark.parametrize("name", NETWORKS)
-def test_it_is_in_training_mode_and_all_of_it_is_learned(models, name):
-    assert all(module.training for module in models[name].modules())
-    fixed = {n.split(".")[1] for n, p in models[name].named_parameters() if not p.requires_grad}
+def test_it_is_in_training_mode_and_all_of_it_is_learned(built, name):
+    assert all(module.training for module in built[name].modules())
+    fixed = {n.split(".")[1] for n, p in built[name].named_parameters() if not p.requires_grad}
     branch = {"lateral1", "lateral0", "smooth0", "segmentation_head"}
     assert fixed == (branch if name == "retina_net" else set())
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_batch_norm_has_the_constants_of_torch_or_of_keras(models, name):
-    norms = [m for m in models[name].modules() if isinstance(m, nn.BatchNorm2d)]
+def test_batch_norm_has_the_constants_of_torch_or_of_keras(built, name):
+    norms = [m for m in built[name].modules() if isinstance(m, nn.BatchNorm2d)]
     constants = (1e-3, 0.01) if name == "retina_unet" else (1e-5, 0.1)
     assert {(m.eps, m.momentum, m.affine, m.track_running_stats) for m in norms} == {
         (*constants, True, True)
@@ -56,8 +76,8 @@ def test_batch_norm_has_the_constants_of_torch_or_of_keras(models, name):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_relu_overwrites_its_input_to_save_memory_but_in_the_heads(models, name):
-    relus = {n: m for n, m in models[name].named_modules() if isinstance(m, nn.ReLU)}
+def test_relu_overwrites_its_input_to_save_memory_but_in_the_heads(built, name):
+    relus = {n: m for n, m in built[name].named_modules() if isinstance(m, nn.ReLU)}
     assert relus and {n for n, m in relus.items() if not m.inplace} == {
         n for n in relus if "_head." in n
     }
@@ -75,10 +95,10 @@ def spread(weights, uniform):
 
 
 @pytest.mark.parametrize("name", ["unet_large", "segnet", "retina_segmentor"])
-def test_first_weights_that_a_network_leaves_to_torch(models, name):
+def test_first_weights_that_a_network_leaves_to_torch(built, name):
     """Uniform up to 1 / root of the fan-in, weights and biases."""
     weights = []
-    for conv in convolutions(models[name]).values():
+    for conv in convolutions(built[name]).values():
         bound = conv.weight[0].numel() ** -0.5
         weights += [t * 3**0.5 / bound for t in (conv.weight, conv.bias) if t is not None]
     spread(weights, uniform=True)
@@ -96,15 +116,15 @@ def test_first_weights_of_the_encoder_are_normal_by_its_fan_out():
         spread(group, uniform=False)
 
 
-def test_first_weights_of_linknets_decoder_are_torchs(models):
-    found = convolutions(models["linknet"])
+def test_first_weights_of_linknets_decoder_are_torchs(built):
+    found = convolutions(built["linknet"])
     decoder = [conv for name, conv in found.items() if not name.startswith("encoder.")]
     scaled = [c.weight * (3 * c.weight[0].numel()) ** 0.5 for c in decoder]
     spread(scaled, uniform=True)
 
 
-def test_first_weights_of_retina_unet_are_glorots(models):
-    found = convolutions(models["retina_unet"])
+def test_first_weights_of_retina_unet_are_glorots(built):
+    found = convolutions(built["retina_unet"])
     assert len(found) == 23
     for name, conv in found.items():
         ends = conv.weight[0].numel() + conv.weight[:, 0].numel()  # fan-in and fan-out
@@ -116,9 +136,9 @@ def test_first_weights_of_retina_unet_are_glorots(models):
 
 
 @pytest.mark.parametrize("name", ["retina_net", "retina_unet_detector"])
-def test_first_weights_of_the_detectors(models, name):
+def test_first_weights_of_the_detectors(built, name):
     """Normal by the fan-in; the three last layers near 0, the classes' bias by the prior."""
-    network, last = models[name].network, {}
+    network, last = built[name].network, {}
     found = convolutions(network)
     for key in ("class_head.8", "box_head.8", "segmentation_head"):
         last[key] = found.pop(key)

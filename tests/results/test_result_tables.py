@@ -156,6 +156,13 @@ def test_every_cell_of_the_comparison(result, folder):
     ]
 
 
+def test_the_comparison_of_one_network(result, folder):
+    folder("a_chase_db1.json", result)
+    assert [row[0] for row in results.comparison().rows] == [
+        *["unet_tiny", "second observer", "empty prediction"]
+    ]
+
+
 @pytest.mark.parametrize(
     "macs, text", [(10**9, "1 G"), (10**9 - 10**6, "999 M"), (1_234_000, "1.23 M")]
 )
@@ -226,7 +233,7 @@ def test_results_are_read_as_utf_8_whatever_the_machine_has():
 
 def test_reading_by_name_and_by_ending(folder, tmp_path):
     (tmp_path / "dot.jpg").write_bytes(b"\xff\xd8\xff\xe0 not much of a picture")
-    for name in ("b_x.json", "a_x.json", "a_y.json", "more/c_x.json"):
+    for name in ("b_x.json", "a_x.json", "a_y.json", "more/c_x.json", "a_x.json.old"):
         folder(name, {"name": name})
     assert results.read("a_y") == {"name": "a_y.json"}
     assert [r["name"] for r in stored.read_all("_x.json")] == ["a_x.json", "b_x.json"]

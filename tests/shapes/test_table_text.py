@@ -122,13 +122,14 @@ def test_a_network_of_one_layer_is_the_row_of_the_total():
     assert rows == [Row("input", "Input", "3x6x8", 0), Row("TOTAL", "", "4x6x8", 16)]
 
 
-def test_neither_tracing_nor_counting_changes_the_model():
+def test_neither_tracing_nor_counting_changes_the_model_or_prints(capsys):
     model = Small().train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     shapes.trace(model, (2, 3, 6, 8))
     shapes.summary(model, (2, 3, 6, 8))
     counted = shapes.macs(model, (1, 3, 6, 8))
-    assert counted == 6 * 8 * (3 * 4 * 9 + 2 * 4 * 4)
+    assert counted == 6 * 8 * (3 * 4 * 9 + 2 * 4 * 4) and type(counted) is int
+    assert capsys.readouterr().out == ""
     assert all(module.training for module in model.modules())
     for name, value in model.state_dict().items():
         assert value.device.type == "cpu" and torch.equal(value, before[name]), name

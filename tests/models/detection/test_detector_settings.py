@@ -9,6 +9,7 @@ from torch import nn
 
 from retina_course import create_model
 from retina_course.models.detection import losses
+from retina_course.models.detection.anchors import NEGATIVE, match
 from retina_course.models.detection.boxes import decode, encode
 from retina_course.models.detection.pyramid import Raw, head, twice
 
@@ -190,6 +191,15 @@ def test_losses_of_low_precision_are_computed_in_float32(kind):
     ):
         found = loss(low, target)
         assert found.dtype == torch.float32 and torch.equal(found, loss(low.float(), target))
+
+
+def test_anchors_without_objects_are_background_where_the_anchors_are():
+    for device in ("cpu", "meta"):
+        labels = torch.zeros(0, dtype=torch.int64, device=device)
+        classes, chosen = match(torch.zeros(5, 4, device=device), labels.view(0, 4), labels)
+        for found in (classes, chosen):
+            assert (found.device.type, found.dtype, found.shape) == (device, torch.int64, (5,))
+    assert match(torch.zeros(5, 4), torch.zeros(0, 4), labels)[0].tolist() == [NEGATIVE] * 5
 
 
 def test_a_head_is_four_convolutions_with_relu_and_a_fifth():

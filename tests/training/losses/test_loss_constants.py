@@ -38,6 +38,8 @@ def test_every_default_by_hand():
     squares = 0.64 + 0.36 + 0.16 + 0.04
     squared = DiceLoss(squared=True)(LOGITS, TARGET)[0].item()
     assert squared == pytest.approx(2 * TP / (squares + 2))
+    soft = DiceLoss(squared=True)(LOGITS, TARGET / 2)[0].item()
+    assert soft == pytest.approx(TP / (squares + 2 / 4))
     assert IoU()(LOGITS, TARGET)[0].item() == pytest.approx(TP / (2 + 2 - TP))
     tversky = TP / (TP + 0.3 * FP + 0.7 * FN)
     assert TverskyLoss()(LOGITS, TARGET).item() == pytest.approx(1 - tversky)
@@ -149,6 +151,12 @@ def test_settings_at_the_ends_of_their_range(gamma, alpha):
     assert TverskyLoss(0.0, 1.0)(LOGITS, TARGET).item() == pytest.approx(1 - TP / (TP + FN))
     assert TverskyLoss(1.0, 0.0)(LOGITS, TARGET).item() == pytest.approx(1 - TP / (TP + FP))
     assert soft_skeleton(TARGET, 0).shape == TARGET.shape
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_alpha_is_for_one_output(classes):
+    with pytest.raises(ValueError, match=f"alpha needs one output channel, got .*2, {classes}, 1"):
+        FocalLoss(alpha=0.5)(torch.zeros(2, classes, 1, 1), torch.zeros(2, 1, 1).long())
 
 
 @pytest.mark.parametrize(
