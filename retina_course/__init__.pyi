@@ -33,6 +33,7 @@ from .models import RetinaUNetDetector as RetinaUNetDetector
 from .models import SegNet as SegNet
 from .models import UNetLarge as UNetLarge
 from .models import UNetSmall as UNetSmall
+from .models import WNet as WNet
 from .models import create_model as create_model
 from .models import list_models as list_models
 from .training.documented import Evaluate as Evaluate

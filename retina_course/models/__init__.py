@@ -15,6 +15,7 @@ from retina_course.models.retina_unet import RetinaUNet
 from retina_course.models.segnet import SegNet
 from retina_course.models.unet_large import UNetLarge
 from retina_course.models.unet_small import UNetSmall
+from retina_course.models.w_net import WNet
 
 __all__ = [
     "DETECTORS",
@@ -27,6 +28,7 @@ __all__ = [
     "SegNet",
     "UNetLarge",
     "UNetSmall",
+    "WNet",
     "create_model",
     "fold",
     "list_models",
@@ -52,6 +54,7 @@ _MODELS: dict[str, Callable[..., nn.Module]] = {
     "retina_unet_detector": RetinaUNetDetector,
     "retina_segmentor": RetinaSegmentor,
     "linknet": LinkNet,
+    "w_net": WNet,
 }
 
 DETECTORS = ("retina_net", "retina_unet_detector")  # they find boxes, all others give maps
@@ -78,6 +81,7 @@ def list_models() -> list[str]:
     retina_unet_detector
     retina_segmentor
     linknet
+    w_net
     """
     return list(_MODELS)
 

@@ -60,7 +60,8 @@ def fit(
     steps : int
         Number of batches.
     loss : callable, optional
-        `loss(logits, targets)` returns a scalar. `DiceCELoss` by default.
+        `loss(logits, targets)` returns a scalar. `DiceCELoss` by default. Where the model returns
+        the logits of several stages, as `WNet` does, the losses of all stages are added up.
     lr : float, default 1e-2
         Highest learning rate: 1e-2 suits networks below 0.3 M weights, 1e-3 those above.
     seed : int, default 0
@@ -136,7 +137,9 @@ def fit(
                 targets = [{k: v.to(device) for k, v in target.items()} for target in targets]
                 losses = network(images, targets)
         if isinstance(targets, Tensor):
-            value = loss(logits, targets.to(device))
+            targets = targets.to(device)
+            stages = (logits,) if isinstance(logits, Tensor) else logits
+            value = torch.stack([loss(stage, targets) for stage in stages]).sum()
         else:
             value = sum(losses.values())
         optimizer.zero_grad()
