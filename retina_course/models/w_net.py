@@ -57,8 +57,8 @@ class WNet(nn.Module):
         self.stage2 = Stage(in_channels + num_classes, num_classes)
 
     @property
-    def stages(self) -> tuple[nn.Module, nn.Module]:
-        """The two U-Nets; each ends in a head of its own."""
+    def supervised_stages(self) -> tuple[nn.Module, nn.Module]:
+        """The two U-Nets, each with a head that has a loss of its own."""
         return self.stage1, self.stage2
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:

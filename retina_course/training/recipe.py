@@ -235,8 +235,8 @@ def set_head_bias(model: nn.Module, fraction: float) -> None:
     Parameters
     ----------
     model : nn.Module
-        Changed in place: all values of its last parameter whose name ends in "bias". A network
-        of several stages (`WNet`) lists them in `stages`, and each has its last bias changed.
+        Changed in place: all values of its last parameter whose name ends in "bias"; where it
+        names `supervised_stages`, as `WNet` does, the last one of each stage.
     fraction : float
         Fraction of vessel pixels, between 0 and 1, both excluded.
 
@@ -248,7 +248,7 @@ def set_head_bias(model: nn.Module, fraction: float) -> None:
     >>> print(f"{head.bias.sigmoid().item():.2f}")
     0.10
     """
-    for stage in getattr(model, "stages", [model]):
+    for stage in getattr(model, "supervised_stages", [model]):
         biases = [value for name, value in stage.named_parameters() if name.endswith("bias")]
         nn.init.constant_(biases[-1], math.log(fraction / (1 - fraction)))
 

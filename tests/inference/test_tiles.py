@@ -25,6 +25,7 @@ OTHERS = {
     "retina_unet": {},
     "retina_segmentor": {},
     "linknet": {},
+    "w_net": {},
 }
 
 

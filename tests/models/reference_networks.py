@@ -11,6 +11,7 @@ import zlib
 from pathlib import Path
 
 import torch
+from model_contract import stages
 
 from retina_course import create_model
 from retina_course.models import DETECTORS
@@ -41,6 +42,8 @@ CASES = {
     "linknet, resnet34": ("linknet", {"encoder": "resnet34", "in_channels": 1}, (32, 64)),
     "linknet, upsample": ("linknet", {"up": "upsample"}, (32, 64)),
     "linknet, imagenet": ("linknet", {"imagenet": True}, (32, 64)),
+    "w_net": ("w_net", {}, (32, 48)),
+    "w_net, 1 to 4": ("w_net", {"in_channels": 1, "num_classes": 4}, (32, 48)),
     "retina_unet_detector": ("retina_unet_detector", {"num_classes": 2} | SMALL, (64, 96)),
     "retina_unet_detector, resnet50": (
         "retina_unet_detector",
@@ -123,7 +126,7 @@ def outputs(case: str) -> dict[str, list[float]]:
     if not detector:
         with torch.no_grad():
             found["eval"] = numbers(model.eval()(x))
-        logits = model.train()(x)
+        logits = torch.cat(stages(model.train()(x)), dim=1)
         found["train"] = numbers(logits)
         loss = (logits * noise("pattern", *logits.shape)).sum()
     else:

@@ -20,6 +20,7 @@ NETWORKS = {
     "retina_unet": {},
     "retina_segmentor": {},
     "linknet": {"up": "upsample"},
+    "w_net": {},
     "retina_net": SMALL,
     "retina_unet_detector": {"encoder": "resnet50", "class_loss": "hard_negatives"} | SMALL,
 }
@@ -50,7 +51,7 @@ def test_a_network_has_three_channels_and_one_output_by_default():
 def test_sides_are_multiples_of_all_halvings(built):
     """With `fold=2` UNetLarge needs twice its 8; SegNet takes any side, but its tiles do not."""
     expected = dict.fromkeys(NETWORKS, 32) | {"unet_small": 8, "unet_large": 16, "segnet": 1}
-    expected |= {"retina_unet": 16, "retina_segmentor": 16}
+    expected |= {"retina_unet": 16, "retina_segmentor": 16, "w_net": 4}
     assert {name: model.size_multiple for name, model in built.items()} == expected
     assert built["segnet"].total_stride == 16
 
@@ -94,7 +95,7 @@ def spread(weights, uniform):
     assert weights.pow(4).mean().item() == pytest.approx(1.8 if uniform else 3, abs=50 / n**0.5)
 
 
-@pytest.mark.parametrize("name", ["unet_large", "segnet", "retina_segmentor"])
+@pytest.mark.parametrize("name", ["unet_large", "segnet", "retina_segmentor", "w_net"])
 def test_first_weights_that_a_network_leaves_to_torch(built, name):
     """Uniform up to 1 / root of the fan-in, weights and biases."""
     weights = []

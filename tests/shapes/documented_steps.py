@@ -1,4 +1,4 @@
-"""The six documented networks, described step by step."""
+"""The seven documented networks, described step by step."""
 
 from retina_course import shapes
 from retina_course.shapes.steps import (
@@ -131,6 +131,29 @@ def linknet(classes=1, upsample=False):
     return [*steps, Transposed(32), Norm(), ReLU(), *block(32), up(classes)]
 
 
+def w_net(classes=1):
+    def twice(name, channels):
+        """The shortcut runs last; nothing follows the sum."""
+        main = [step for _ in range(2) for step in (Conv(channels), ReLU(), Norm())]
+        shortcut = named(f"{name}.shortcut", Conv(channels, 1, bias=False), Norm())
+        return [Keep("in"), *named(name, *main), Keep("main"), Back("in"), *shortcut, Add("main")]
+
+    def stage(name):
+        steps = [*twice(f"{name}.enc1", 8), Keep("e1")]
+        for level, channels in ((2, 16), (3, 32)):
+            enc = f"{name}.enc{level}"
+            steps += [MaxPool(name=f"{enc}.pool"), *twice(enc, channels), Keep(f"e{level}")]
+        for level, channels in ((2, 16), (1, 8)):
+            dec = f"{name}.dec{level}"
+            bridge = named(f"{dec}.bridge", Conv(channels), ReLU(), Norm())
+            steps += [up(channels, name=f"{dec}.up"), Keep("up"), Back(f"e{level}"), *bridge]
+            steps += [Keep("link"), Back("up"), Concat("link"), *twice(dec, channels)]
+        return [*steps, Conv(classes, 1, name=f"{name}.head")]
+
+    logits = [Keep("logits"), Back("image"), Concat("logits")]
+    return [Keep("image"), *stage("stage1"), *logits, *stage("stage2")]
+
+
 DOCUMENTED = {  # table: steps, the model that the package builds for it
     "unet_small_3x128x128": (unet_small(), ("unet_small", {"num_classes": 32})),
     "unet_large_3x80x80_out256": (unet_large(), ("unet_large", {"num_classes": 256})),
@@ -141,6 +164,7 @@ DOCUMENTED = {  # table: steps, the model that the package builds for it
         ("retina_segmentor", {"num_classes": 3}),
     ),
     "linknet18_1cls_3x512x512": (linknet(), ("linknet", {})),
+    "w_net_1cls_3x512x512": (w_net(), ("w_net", {})),
 }
 
 

@@ -1,7 +1,7 @@
-"""The six documented tables, predicted from descriptions."""
+"""The seven documented tables, predicted from descriptions."""
 
 import pytest
-from documented_steps import DOCUMENTED, chw, linknet, retina_segmentor, segnet, unet_small
+from documented_steps import DOCUMENTED, chw, linknet, retina_segmentor, segnet, unet_small, w_net
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from step_modules import network, stacks
@@ -34,6 +34,8 @@ def test_documented_table_is_predicted_in_every_row(table):
 def test_predicted_names_are_the_documented_ones():
     documented = shapes.read("unet_small_3x128x128")
     assert predict_table(unet_small(), (3, 128, 128)) == documented
+    documented = shapes.read("w_net_1cls_3x512x512")
+    assert predict_table(w_net(), (3, 512, 512)) == documented
 
 
 @pytest.mark.parametrize("table", DOCUMENTED)

@@ -24,8 +24,13 @@ def check_inputs(logits: Tensor, target: Tensor) -> None:
         If the logits are not floating-point numbers `(N, C, H, W)`, or if the target has another
         shape than they need.
     TypeError
-        If the target has another type than they need.
+        If the logits are no tensor, or the target has another type than they need.
     """
+    if not isinstance(logits, Tensor):
+        raise TypeError(
+            f"Expected logits as one tensor, got {type(logits).__name__}. A network of several "
+            "stages in training mode (WNet) returns the logits of each: add up their losses."
+        )
     if logits.dim() != 4 or not torch.is_floating_point(logits):
         raise ValueError(
             "Expected floating-point logits (N, C, H, W), "
