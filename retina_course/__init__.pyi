@@ -11,6 +11,7 @@ from . import training as training
 from . import weights as weights
 from .data.augment import RandomCrops as RandomCrops
 from .data.datasets import DRIVE as DRIVE
+from .data.datasets import FIVES as FIVES
 from .data.datasets import HRF as HRF
 from .data.datasets import STARE as STARE
 from .data.datasets import ChaseDB1 as ChaseDB1

@@ -16,6 +16,7 @@ SETS: dict[str, type[PublishedPhotographs]] = {
     "hrf": datasets.HRF,
     "stare": datasets.STARE,
     "drive": datasets.DRIVE,
+    "fives": datasets.FIVES,
 }
 BOXES = "idrid_boxes"
 

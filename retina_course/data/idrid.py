@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from torch.utils.data._utils.collate import default_collate_fn_map
 
 from retina_course.data.detection import LESION_CLASSES, check_target
+from retina_course.data.field_angles import field_angles_of
 from retina_course.data.folders import key, scan, stem, warn_of_left_out
 from retina_course.data.photographs import SPLITS, list_batch
 from retina_course.data.reading import (
@@ -27,6 +28,7 @@ from retina_course.models.detection.boxes import clip
 
 TEST_IMAGES = 80
 SPLIT_SEED = 0
+FIELD_ANGLE = 50.0  # degrees
 SOURCE = (
     "Provide a folder with NNNN.jpg and NNNN.txt for each photograph; a line of NNNN.txt is class, "
     "centre x, centre y, width and height of a box, each as a fraction of the image."
@@ -47,12 +49,15 @@ class BoxedPhotograph:
         `(K, 4)` float32, x1, y1, x2, y2 in pixels, x2 and y2 exclusive.
     labels : Tensor
         `(K,)` int64, see `LESION_CLASSES`; 1 is its first class.
+    field_angle : float, optional
+        Width of the whole field of view in degrees; None where it is not known.
     """
 
     name: str
     image: NDArray[np.uint8]
     boxes: Tensor
     labels: Tensor
+    field_angle: float | None = None
 
 
 class IDRiDBoxes(Dataset[BoxedPhotograph]):
@@ -62,6 +67,9 @@ class IDRiDBoxes(Dataset[BoxedPhotograph]):
     box often contains a cluster of lesions. The dataset has no split: 80 photographs, selected
     by a fixed seed, are "test", the other 160 "train". It does not name the patients either, so
     two photographs of one patient may lie on both sides.
+
+    The camera, a Kowa VX-10 alpha, has a field of view of 50 degrees (Porwal et al. 2018), cut off
+    above and below.
 
     Images: Porwal et al. 2018, doi:10.3390/data3030025, CC BY 4.0. Boxes: CODRAS, von Csefalvay
     2019, CC BY-SA 4.0. Indexing and iteration read one `BoxedPhotograph` each; a `DataLoader`
@@ -77,6 +85,9 @@ class IDRiDBoxes(Dataset[BoxedPhotograph]):
         The dataset's folder; the default is `IDRiD_boxes` in `$RETINA_COURSE_DATA`.
     split : {"train", "test", "all"}, default "train"
         The split to list.
+    field_angle : float or mapping of str to float, optional
+        Width of the field of view in degrees, of all photographs or by file name. The default is
+        50, that of IDRiD's camera; None for photographs of a camera that you do not know.
 
     Raises
     ------
@@ -84,7 +95,7 @@ class IDRiDBoxes(Dataset[BoxedPhotograph]):
         If the folder, a photograph or a file of boxes is missing; indexing raises it for damaged
         files.
     ValueError
-        If `split` has another value.
+        If `split` has another value, or an angle is missing or none.
 
     Examples
     --------
@@ -93,7 +104,12 @@ class IDRiDBoxes(Dataset[BoxedPhotograph]):
     ...     print(photograph.name, photograph.image.shape, photograph.labels.tolist())
     """
 
-    def __init__(self, root: str | os.PathLike[str] | None = None, split: str = "train") -> None:
+    def __init__(
+        self,
+        root: str | os.PathLike[str] | None = None,
+        split: str = "train",
+        field_angle: float | Mapping[str, float] | None = FIELD_ANGLE,
+    ) -> None:
         if split not in SPLITS:
             raise ValueError(
                 f"Expected split to be one of {', '.join(map(repr, SPLITS))}, got {split!r}."
@@ -130,6 +146,31 @@ class IDRiDBoxes(Dataset[BoxedPhotograph]):
             if split == "all" or (i in held_out) == (split == "test")
         }
         self.files = list(self.texts)
+        self.field_angles: list[float | None] = [None] * len(self.files)
+        if field_angle is not None:
+            self.set_field_angles(field_angle)
+
+    def set_field_angles(self, angles: float | Mapping[str, float]) -> list[str]:
+        """Say how wide the fields of view are, see `Photographs.set_field_angles`.
+
+        Parameters
+        ----------
+        angles : float or mapping of str to float
+            Degrees, for all photographs or by file name, see `field_angles_of`.
+
+        Returns
+        -------
+        list of str
+            The names in `angles` that belong to none of the photographs.
+
+        Raises
+        ------
+        ValueError
+            A photograph has no angle, or an angle is none.
+        """
+        degrees, unused = field_angles_of(self.files, angles)
+        self.field_angles = [*degrees]
+        return unused
 
     def __len__(self) -> int:
         return len(self.files)
@@ -142,7 +183,8 @@ class IDRiDBoxes(Dataset[BoxedPhotograph]):
         image = read_rgb(path)
         height, width, _ = image.shape
         boxes, labels = read_boxes(self.texts[path], (height, width))
-        return BoxedPhotograph(printable(stem(path)), image, boxes, labels)
+        name = printable(stem(path))
+        return BoxedPhotograph(name, image, boxes, labels, self.field_angles[index])
 
     def digest(self) -> str:
         """Compute the SHA-256 of the names and bytes of all files of this split.

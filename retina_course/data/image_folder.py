@@ -1,6 +1,7 @@
 """A folder of the reader's own photographs and masks, matched by file name."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from retina_course.data.folders import key, scan, stem, warn_of_left_out
@@ -27,6 +28,8 @@ class ImageFolder(Photographs):
         How the masks show vessels. By default they are white, and a mask in which more than half
         of the field of view is white is an error that asks. "black" inverts the masks; "white"
         takes them as they are.
+    field_angle : float or mapping of str to float, optional
+        Width of the field of view in degrees, of all photographs or by file name ("eye1.jpg").
 
     Raises
     ------
@@ -34,7 +37,7 @@ class ImageFolder(Photographs):
         If a folder is missing, there are no images, a photograph, mask or field of view lacks its
         counterpart, or more than one fits; indexing raises it for damaged files.
     ValueError
-        If `vessels` has another value.
+        If `vessels` has another value, or an angle is missing or none.
 
     Examples
     --------
@@ -55,7 +58,12 @@ class ImageFolder(Photographs):
     ('eye1', (20, 30, 3), 80)
     """
 
-    def __init__(self, root: str | os.PathLike[str], vessels: str | None = None) -> None:
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        vessels: str | None = None,
+        field_angle: float | Mapping[str, float] | None = None,
+    ) -> None:
         if vessels not in (None, *VESSELS):
             raise ValueError(f"Expected vessels to be 'white' or 'black', got {vessels!r}.")
         self.root, self.vessels, self.records = Path(root), vessels, []
@@ -88,6 +96,8 @@ class ImageFolder(Photographs):
         if problems:
             advice = "Images and masks are matched by name."
             raise DatasetError(missing_files_message(str(self.root), problems, advice))
+        if field_angle is not None:
+            self.set_field_angles(field_angle)
 
     def _folder(self, kind: str) -> Path:
         """One of the folders, which must exist."""

@@ -6,8 +6,8 @@ Nothing is downloaded here (see `download.py`).
 """
 
 import hashlib
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset, Subset
 from torch.utils.data._utils.collate import default_collate_fn_map
 
+from retina_course.data.field_angles import field_angles_of
 from retina_course.data.reading import (
     DatasetError,
     field_of_view,
@@ -46,6 +47,8 @@ class Photograph:
         The field of view, `(H, W)`.
     second_observer : ndarray of bool, optional
         The vessels that a second observer labelled, `(H, W)`; None where there is not one.
+    field_angle : float, optional
+        Width of the whole field of view in degrees; None where it is not known.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Photograph:
     ground_truth: NDArray[np.bool_]
     fov: NDArray[np.bool_]
     second_observer: NDArray[np.bool_] | None = None
+    field_angle: float | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,8 @@ class Record:
         The photograph, and the vessels that the first observer labelled.
     second_observer, fov : Path, optional
         Mask of the second observer and of the field of view; None if the dataset has no such file.
+    field_angle : float, optional
+        Width of the whole field of view in degrees; None where it is not known.
     """
 
     name: str
@@ -81,6 +87,7 @@ class Record:
     ground_truth: Path
     second_observer: Path | None = None
     fov: Path | None = None
+    field_angle: float | None = None
 
     @property
     def files(self) -> list[Path]:
@@ -199,7 +206,37 @@ class Photographs(Dataset[Photograph]):
             if kind in masks:
                 path = getattr(record, kind)
                 masks[kind] = _oriented(masks[kind], masks["fov"], self.vessels, path)
-        return Photograph(record.name, record.patient, image, **masks)
+        return Photograph(
+            record.name, record.patient, image, **masks, field_angle=record.field_angle
+        )
+
+    def set_field_angles(self, angles: float | Mapping[str, float]) -> list[str]:
+        """Say how wide the fields of view are, where the dataset does not know it, or not rightly.
+
+        Parameters
+        ----------
+        angles : float or mapping of str to float
+            Degrees, for all photographs or by file name, see `field_angles_of`.
+
+        Returns
+        -------
+        list of str
+            The names in `angles` that belong to none of the photographs.
+
+        Raises
+        ------
+        ValueError
+            A photograph has no angle, or an angle is none.
+        """
+        degrees, unused = field_angles_of([r.image for r in self.records], angles)
+        pairs = zip(self.records, degrees, strict=True)
+        self.records = [replace(record, field_angle=angle) for record, angle in pairs]
+        return unused
+
+    @property
+    def field_angles(self) -> list[float | None]:
+        """The field angle of each photograph in degrees, in order; no file is read."""
+        return [record.field_angle for record in self.records]
 
     @property
     def patients(self) -> list[str]:

@@ -33,6 +33,7 @@ class PublishedPhotographs(Photographs):
 
     folder = ""
     source = ""
+    field_angle: float  # degrees, of the set's camera
 
     def __init__(self, root: str | os.PathLike[str] | None = None, split: str = "train") -> None:
         if split not in SPLITS:
@@ -95,6 +96,7 @@ class PublishedPhotographs(Photographs):
                 ground_truth=find(record.ground_truth),
                 second_observer=find_second(record.second_observer),
                 fov=record.fov and find(record.fov),
+                field_angle=self.field_angle,
             )
             for record in records
         ]

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from skimage.draw import disk
 
-from retina_course.data.datasets import DRIVE, HRF, STARE, ChaseDB1
+from retina_course.data.datasets import DRIVE, FIVES, HRF, STARE, ChaseDB1
 
 SIZE = (20, 24)  # height, width of the synthetic photographs
 
@@ -85,6 +85,20 @@ def make_drive(root: Path) -> Path:
     return root
 
 
+def make_fives(root: Path) -> Path:
+    first = (root / "train/Original/1_A.png", root / "train/Ground truth/1_A.png")
+    save(first[0], photograph())
+    save(first[1], rgb(vessels()))
+    content = [path.read_bytes() for path in first]
+    for half, count in (("train", 600), ("test", 200)):
+        for kind, one in zip(("Original", "Ground truth"), content, strict=True):
+            (root / half / kind).mkdir(parents=True, exist_ok=True)
+            for number in range(1, count + 1):
+                condition = "ADGN"[4 * (number - 1) // count]
+                (root / half / kind / f"{number}_{condition}.png").write_bytes(one)
+    return root
+
+
 def make_folder(root: Path) -> Path:
     save(root / "images/a.JPG", photograph())
     save(root / "images/b.png", photograph())
@@ -93,5 +107,11 @@ def make_folder(root: Path) -> Path:
     return root
 
 
-LAYOUTS = {ChaseDB1: make_chase, HRF: make_hrf, STARE: make_stare, DRIVE: make_drive}
+LAYOUTS = {
+    ChaseDB1: make_chase,
+    HRF: make_hrf,
+    STARE: make_stare,
+    DRIVE: make_drive,
+    FIVES: make_fives,
+}
 published = pytest.mark.parametrize("loader", LAYOUTS, ids=lambda loader: loader.__name__)

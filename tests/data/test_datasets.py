@@ -12,6 +12,7 @@ from published_layouts import (
     disc,
     make_chase,
     make_drive,
+    make_fives,
     make_hrf,
     make_stare,
     published,
@@ -19,7 +20,7 @@ from published_layouts import (
     vessels,
 )
 
-from retina_course.data.datasets import DRIVE, HRF, STARE, ChaseDB1, DatasetError
+from retina_course.data.datasets import DRIVE, FIVES, HRF, STARE, ChaseDB1, DatasetError
 from retina_course.data.published import PublishedPhotographs
 
 DATA = os.environ.get("RETINA_COURSE_DATA")
@@ -27,7 +28,14 @@ needs_chase = pytest.mark.skipif(
     not DATA or not Path(DATA, "CHASE_DB1").is_dir(),
     reason="RETINA_COURSE_DATA does not hold CHASE_DB1",
 )
-COUNTS = {ChaseDB1: (8, 20), HRF: (15, 30), STARE: (10, 10), DRIVE: (20, 20)}
+COUNTS = {
+    ChaseDB1: (8, 20),
+    HRF: (15, 30),
+    STARE: (10, 10),
+    DRIVE: (20, 20),
+    FIVES: (600, 200),
+}
+ANGLES = {ChaseDB1: 30, HRF: 60, STARE: 35, DRIVE: 45, FIVES: 50}
 
 
 @published
@@ -54,8 +62,11 @@ def test_photograph_has_the_promised_types_and_pixels(loader, tmp_path):
     assert photo.fov.shape == SIZE and photo.fov[10, 12] and not photo.fov[0, 0]
     if loader in (HRF, DRIVE):  # a given field of view is used as it is
         assert np.array_equal(photo.fov, disc() > 0) and photo.second_observer is None
+    elif loader is FIVES:
+        assert photo.second_observer is None
     else:
         assert np.array_equal(photo.second_observer, vessels(column=13) > 0)
+    assert photo.field_angle == ANGLES[loader]
 
 
 def test_first_photographs_of_each_split(tmp_path):
@@ -65,6 +76,22 @@ def test_first_photographs_of_each_split(tmp_path):
     stare = STARE(make_stare(tmp_path / "stare"), "test")
     assert [stare.records[i].name for i in (0, -1)] == ["im0162", "im0324"]
     assert DRIVE(make_drive(tmp_path / "drive"))[0].name == "21_training"
+
+
+def test_fives_takes_the_condition_from_the_file_names(tmp_path):
+    make_fives(tmp_path)
+    names = [record.name for record in FIVES(tmp_path, "test").records]
+    assert names[:2] == ["test_1_A", "test_2_A"] and names[-1] == "test_200_N"
+    assert [sum(name.endswith(c) for name in names) for c in "ADGN"] == [50] * 4
+    for kind in ("Original", "Ground truth"):  # whatever the order of the conditions is
+        (tmp_path / f"test/{kind}/7_A.png").rename(tmp_path / f"test/{kind}/7_G.png")
+    assert FIVES(tmp_path, "test")[6].name == "test_7_G"
+    (tmp_path / "test/Original/7_G.png").unlink()
+    with pytest.raises(DatasetError, match="test/Original/7_G.png"):
+        FIVES(tmp_path, "test")
+    (tmp_path / "test/Ground truth/7_G.png").unlink()
+    with pytest.raises(DatasetError, match=r"test/Original/7_\?.png"):
+        FIVES(tmp_path, "test")
 
 
 def test_stare_reads_gzipped_files(tmp_path):
