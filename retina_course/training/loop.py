@@ -17,6 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import Generator, Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from retina_course.training.checkpoints import (
@@ -40,6 +41,7 @@ def fit(
     loss: Callable[[Tensor, Tensor], Tensor] | None = None,
     lr: float = 1e-2,
     seed: int = 0,
+    average: float = 0.0,
     precision: torch.dtype | None = None,
     validate: Callable[[nn.Module], dict[str, Any]] | None = None,
     every: int = 100,
@@ -66,6 +68,9 @@ def fit(
         Highest learning rate: 1e-2 suits networks below 0.3 M weights, 1e-3 those above.
     seed : int, default 0
         Seed of the batches. The model's first weights were drawn before, see `seed_everything`.
+    average : float, default 0.0
+        Above 0, the model ends with a moving average of its weights: after each step, `average`
+        of the old mean plus 1 - `average` of the new weights. `validate` sees this mean too.
     precision : torch.dtype, optional
         Type of the autocast. `default_precision` chooses by device where it is not given.
     validate : callable, optional
@@ -90,8 +95,9 @@ def fit(
     Raises
     ------
     ValueError
-        If `steps` is below 1, or if the checkpoint is damaged or belongs to another run (seed,
-        steps, learning rate or `settings` differ) or to another model.
+        If `steps` is below 1, or `average` not in [0, 1), or if the checkpoint is damaged or
+        belongs to another run (seed, steps, learning rate or `settings` differ) or to another
+        model.
     FloatingPointError
         If the loss is not finite. The message names the step and the batch.
 
@@ -106,6 +112,8 @@ def fit(
     """
     if steps < 1:
         raise ValueError(f"steps must be at least 1, got {steps}.")
+    if not 0 <= average < 1:
+        raise ValueError(f"average must be at least 0 and below 1, got {average}.")
     device = next(model.parameters()).device
     precision = precision or default_precision(device)
     loss = loss or DiceCELoss()
@@ -117,7 +125,13 @@ def fit(
     history, rank = History(), dist.get_rank() if dist.is_initialized() else 0
 
     state = {"model": without_wrappers(model), "optimizer": optimizer, "scaler": scaler}
-    run = to_builtin({"seed": seed, "steps": steps, "lr": lr, **(settings or {})})
+    run = {"seed": seed, "steps": steps, "lr": lr}
+    if average:
+        mean = AveragedModel(
+            state["model"], multi_avg_fn=get_ema_multi_avg_fn(average), use_buffers=True
+        )
+        state["mean"], run["average"] = mean, average
+    run = to_builtin({**run, **(settings or {})})
     done = 0
     if checkpoint is not None and Path(checkpoint).exists():
         done, history = resume(Path(checkpoint), state, run, device)
@@ -148,6 +162,8 @@ def fit(
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         scaler.step(optimizer)
         scaler.update()
+        if average:
+            mean.update_parameters(state["model"])
         pending.append(value.detach())
 
         last = step + 1 == steps
@@ -159,11 +175,14 @@ def fit(
         if (step + 1) % every == 0 or last:
             model.eval()
             if validate:
-                history.validation.append(to_builtin({"step": step + 1, **validate(model)}))
+                judged = mean.module.eval() if average else model
+                history.validation.append(to_builtin({"step": step + 1, **validate(judged)}))
             history.seconds = time.perf_counter() - started
             if checkpoint is not None and rank == 0:
                 save(Path(checkpoint), step + 1, history, state, run)
                 started = time.perf_counter() - history.seconds  # writing is not training
+    if average:
+        state["model"].load_state_dict(mean.module.state_dict())
     model.eval()
     return history
 

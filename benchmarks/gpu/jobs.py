@@ -1,0 +1,243 @@
+"""The pieces of a GPU run: each trains one network and returns what is known of it."""
+
+import io
+import json
+import os
+import time
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors.torch import save_file
+from torch import nn
+
+from benchmarks.common.rows import smooth
+from benchmarks.gpu import data
+from benchmarks.gpu.networks import build, diameter
+from retina_course.data.augment import RandomCrops
+from retina_course.data.photographs import Photograph
+from retina_course.evaluation import metrics
+from retina_course.evaluation.streaming import PixelCounts
+from retina_course.inference.segmentation import segment_all
+from retina_course.training.any_camera import (
+    CameraRecipe,
+    synthetic_eyes,
+    train_any_camera,
+)
+from retina_course.training.devices import default_device, default_precision, seed_everything
+from retina_course.training.loop import fit
+from retina_course.training.recipe import set_head_bias, stack_images
+
+BINS = 4096  # of the probabilities that thresholds are chosen from
+SCALES = (10.7, 14.0, 17.5, 21.3, 26.0)  # pixels per degree
+
+
+def run(job: dict[str, Any], folder: Path) -> None:
+    """Do one job, and write its JSON file last: what has one is finished."""
+    torch.set_num_threads(1)
+    torch.backends.cudnn.allow_tf32 = False
+    began = time.perf_counter()
+    row = {"search": search, "fold": fold, "equal": equal, "camera": camera}[job["kind"]](
+        job, folder
+    )
+    row = job | row | {"seconds": time.perf_counter() - began}
+    (folder / f"{job['name']}.json").write_text(json.dumps(row))
+
+
+def paint(shard: int, folder: Path, count: int, shards: int, scale: float) -> None:
+    """A part of the synthetic eyes; the last part that is done puts all together."""
+    torch.set_num_threads(1)
+    part = count // shards
+    eyes = synthetic_eyes(part, scale, seed=1000 + shard)
+    content = {"images": (255 * eyes.images).round().byte(), "targets": eyes.targets.bool()}
+    write(folder / f"eyes_{shard}.pt", content | {"scale": scale})
+    paths = [folder / f"eyes_{i}.pt" for i in range(shards)]
+    if all(path.exists() for path in paths) and not (folder / "synthetic.pt").exists():
+        parts = [torch.load(path, weights_only=True) for path in paths]
+        together = {key: torch.cat([part[key] for part in parts]) for key in ("images", "targets")}
+        write(folder / "synthetic.pt", together | {"scale": scale})
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    """A file that is there is whole."""
+    temporary = path.with_suffix(f".{os.getpid()}")
+    torch.save(content, temporary)
+    temporary.replace(path)
+
+
+def search(job: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """One learning rate, tried on two of the four training children."""
+    model, cost = train_equal(job, data.chase("train", "not a", job["photographs"]))
+    maps = held_out_maps(model, job, data.chase("train", "a", job["photographs"]))
+    return cost | {"held_out": ranking(*maps)}
+
+
+def fold(job: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The recipe without two children, and its probabilities for them: for the threshold."""
+    model, cost = train_equal(job, data.chase("train", f"not {job['fold']}", job["photographs"]))
+    maps = held_out_maps(model, job, data.chase("train", job["fold"], job["photographs"]))
+    return cost | {"held_out": ranking(*maps), "histogram": histogram(*maps)}
+
+
+def equal(job: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The recipe with all training children, and the test half by the threshold of the folds."""
+    model, cost = train_equal(job, data.chase("train", limit=job["photographs"]))
+    save_weights(model, folder / f"{job['name']}.safetensors")
+    test = data.chase("test", limit=job["photographs"])
+    plain = segment_all(model, test, {"fov_diameter": diameter(job["network"])}, flips=False)
+    maps = held_out_maps(model, job, test)
+    cut = folds_threshold(job, folder)
+    row = metrics.evaluate(*maps, cut)
+    for image, photograph in zip(row["per_image"], test, strict=True):
+        image["name"] = photograph.name
+    row["f1_at_half"] = counts(*maps).scores(0.5)["f1"]
+    for photograph, probability in zip(test, maps[0], strict=True):
+        found = Image.fromarray((probability >= cut) & photograph.fov)
+        buffer = io.BytesIO()
+        found.save(buffer, "PNG", optimize=True)
+        (folder / f"{job['name']}_{photograph.name}.png").write_bytes(buffer.getvalue())
+    return cost | {"flips": row, "no_flips": counts(*plain).scores(cut), "threshold": cut}
+
+
+def camera(job: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A network for any camera; photographs that it was not trained on, at several scales."""
+    sources, shares = [], []
+    for name, share in job["sources"].items():
+        if name.startswith("synthetic"):
+            wait_for(folder / "synthetic.pt", folder)
+            sources.append(data.synthetic(folder / "synthetic.pt"))
+        else:
+            sources.append(data.scaled(name, job.get("without"), job["photographs"]))
+        shares.append(share)
+    recipe, device = CameraRecipe(**job["recipe"]), default_device()
+    model, history = train_any_camera(
+        job["network"],
+        sources,
+        recipe,
+        shares=shares,
+        seed=job["seed"],
+        device=device,
+        precision=precision(device),
+        progress=False,
+        every=recipe.steps,
+    )
+    save_weights(model, folder / f"{job['name']}.safetensors")
+    row = {"training_seconds": history.seconds, "loss": smooth(history.loss)}
+    row["recipe"] = asdict(recipe)
+    model.to(device)
+    for name, photographs in seen_never(job).items():
+        row[name] = {}
+        for scale in job.get("scales", SCALES):
+            angle = photographs[0].field_angle
+            card = {"fov_diameter": scale * angle}
+            maps = segment_all(model, photographs, card, flips=False)
+            row[name][f"{scale:g}"] = ranking(*maps) | {"histogram": histogram(*maps)}
+    return row
+
+
+def seen_never(job: dict[str, Any]) -> dict[str, list[Photograph]]:
+    """The training photographs of both sets that a job was not trained on."""
+    held_out = job["without"].removeprefix("not ") if "without" in job else None
+    sets = {"chase": partial(data.chase, "train"), "hrf": data.hrf}
+    return {
+        name: load(held_out if name in job["sources"] else None, job["photographs"])
+        for name, load in sets.items()
+        if held_out or name not in job["sources"]
+    }
+
+
+def train_equal(
+    job: dict[str, Any], photographs: list[Photograph]
+) -> tuple[nn.Module, dict[str, Any]]:
+    """The course's recipe at the budget of the job: same crops, batches and steps for all."""
+    device = default_device()
+    images, targets = stack_images(photographs, diameter(job["network"]))
+    seed_everything(job["seed"])
+    model = build(job["network"])
+    set_head_bias(model, targets.mean().item())
+    crops = RandomCrops(
+        images.to(device), targets.to(device), size=job["crop"], batch_size=job["batch_size"]
+    )
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    history = fit(
+        model.to(device),
+        crops,
+        job["steps"],
+        lr=job["lr"],
+        seed=job["seed"],
+        precision=precision(device),
+        progress=False,
+        every=job["steps"],
+    )
+    cost = {"training_seconds": history.seconds, "loss": smooth(history.loss)}
+    if device.type == "cuda":
+        cost["gigabytes"] = torch.cuda.max_memory_allocated(device) / 1e9
+    return model, cost
+
+
+def precision(device: torch.device) -> torch.dtype:
+    return torch.bfloat16 if device.type == "cpu" else default_precision(device)
+
+
+def held_out_maps(model: nn.Module, job: dict[str, Any], photographs: list[Photograph]) -> tuple:
+    card = {"fov_diameter": diameter(job["network"])}
+    return segment_all(model, photographs, card, flips=job["kind"] != "search")
+
+
+def counts(probabilities: list, truths: list, fovs: list) -> PixelCounts:
+    found = PixelCounts()
+    for maps in zip(probabilities, truths, fovs, strict=True):
+        found.add(*metrics.pool(*([one] for one in maps)))
+    return found
+
+
+def ranking(probabilities: list, truths: list, fovs: list) -> dict[str, float]:
+    """AUC, average precision, and the F1 of the best threshold: to choose, never to report."""
+    found = counts(probabilities, truths, fovs)
+    best = found.best_threshold()
+    return found.ranking() | {"best_threshold": best, "best_f1": found.scores(best)["f1"]}
+
+
+def histogram(probabilities: list, truths: list, fovs: list) -> list[list[int]]:
+    """Pixels of background and of vessel in equal steps of the probability."""
+    p, vessel = metrics.pool(probabilities, truths, fovs)
+    bins: NDArray = np.minimum((p * BINS).astype(np.int64), BINS - 1)
+    return [np.bincount(bins[vessel == kind], minlength=BINS).tolist() for kind in (False, True)]
+
+
+def folds_threshold(job: dict[str, Any], folder: Path) -> float:
+    """The threshold with the highest F1 of the held-out children; waits for their two folds."""
+    paths = [folder / f"fold_{job['network']}_{part}.json" for part in data.CHILDREN]
+    for path in paths:
+        wait_for(path, folder)
+    pixels = sum(np.array(json.loads(path.read_text())["histogram"]) for path in paths)
+    return best_of(pixels)
+
+
+def wait_for(path: Path, folder: Path) -> None:
+    """Until another job has written a file; its failure is ours."""
+    while not path.exists():
+        if list(folder.glob(f"{path.stem}.error.txt")) or list(folder.glob("paint_*.error.txt")):
+            raise RuntimeError(f"{path.name} will not come: its job failed.")
+        time.sleep(1)
+
+
+def best_of(pixels: NDArray) -> float:
+    """The threshold with the highest F1 of two histograms, background and vessel."""
+    fp, tp = (side[::-1].cumsum()[::-1] for side in pixels)
+    return int(np.argmax(2 * tp / np.maximum(1, tp + fp + pixels[1].sum()))) / BINS
+
+
+def save_weights(model: nn.Module, path: Path) -> None:
+    """Weights in half precision; the whole numbers of batch norm stay as they are."""
+    halves = {
+        name: value.detach().cpu().half() if value.is_floating_point() else value.cpu()
+        for name, value in model.state_dict().items()
+    }
+    save_file({name: value.contiguous() for name, value in halves.items()}, path)

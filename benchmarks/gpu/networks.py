@@ -1,0 +1,65 @@
+"""The networks of the comparison, and the plain U-Net that only the comparison has."""
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.common.networks import OPTIONS, OWN_SCALE
+from retina_course import create_model
+
+NAMES = (
+    "unet_small",
+    "w_net",
+    "plain_unet",
+    "unet_large",
+    "retina_segmentor",
+    "linknet",
+    "segnet",
+    "retina_unet",
+)
+
+
+class PlainUNet(nn.Module):
+    """A U-Net of three levels with two convolutions each: 118,193 parameters.
+
+    What a reader would build first (Ronneberger et al. 2015, arXiv:1505.04597, with padding, batch
+    norm and an eighth of the channels): the question is what the course's networks add to it.
+    """
+
+    size_multiple = 4
+
+    def __init__(self, in_channels: int = 3, num_classes: int = 1):
+        super().__init__()
+        self.down = nn.ModuleList([double(in_channels, 16), double(16, 32), double(32, 64)])
+        self.up = nn.ModuleList(
+            [nn.ConvTranspose2d(64, 32, 2, 2), nn.ConvTranspose2d(32, 16, 2, 2)]
+        )
+        self.decode = nn.ModuleList([double(64, 32), double(32, 16)])
+        self.pool = nn.MaxPool2d(2)
+        self.head = nn.Conv2d(16, num_classes, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        skips = []
+        for level, block in enumerate(self.down):
+            x = block(x if level == 0 else self.pool(x))
+            skips.append(x)
+        for up, decode, skip in zip(self.up, self.decode, skips[-2::-1], strict=True):
+            x = decode(torch.cat([up(x), skip], 1))
+        return self.head(x)
+
+
+def double(in_channels: int, out_channels: int) -> nn.Sequential:
+    layers = []
+    for channels in (in_channels, out_channels):
+        layers += [nn.Conv2d(channels, out_channels, 3, padding=1, bias=False)]
+        layers += [nn.BatchNorm2d(out_channels), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers)
+
+
+def build(name: str) -> nn.Module:
+    """One network of the comparison, with one output channel."""
+    return PlainUNet() if name == "plain_unet" else create_model(name, **OPTIONS.get(name, {}))
+
+
+def diameter(name: str) -> int:
+    """The field of view, in pixels, that a network is trained and scored at."""
+    return OWN_SCALE.get(name, {"fov_diameter": 640})["fov_diameter"]
