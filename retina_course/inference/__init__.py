@@ -11,9 +11,11 @@ from retina_course.inference.detection import (
 from retina_course.inference.field_of_view import crop_to_fov, find_fov, fov_window, resize
 from retina_course.inference.prediction import FLIPS, evaluating, pad, predict
 from retina_course.inference.quality import photograph_warnings, vessel_warnings
+from retina_course.inference.scale import DEFAULT_FIELD_ANGLE, working_diameter
 from retina_course.inference.segmentation import Segmentation, segment, segment_all
 
 __all__ = [
+    "DEFAULT_FIELD_ANGLE",
     "FLIPS",
     "Segmentation",
     "crop_to_fov",
@@ -33,4 +35,5 @@ __all__ = [
     "segment_all",
     "stack_boxed_images",
     "vessel_warnings",
+    "working_diameter",
 ]

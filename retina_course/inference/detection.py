@@ -1,4 +1,4 @@
-"""From a photograph of any camera to boxes in its own pixels."""
+"""From a photograph to boxes in its own pixels, found at the scale of the training."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -12,8 +12,9 @@ from retina_course.data.detection import flip_boxes
 from retina_course.data.idrid import BoxedPhotograph
 from retina_course.data.images import ImageSource, read_image
 from retina_course.inference.colours import tint_grey
-from retina_course.inference.field_of_view import as_fov, crop_to_fov, trained_diameter
+from retina_course.inference.field_of_view import as_fov, crop_to_fov, measured_diameter
 from retina_course.inference.prediction import FLIPS, attribute, evaluating, pad, without_parallel
+from retina_course.inference.scale import working_diameter
 from retina_course.models.detection.boxes import area, clip, cluster
 
 
@@ -25,12 +26,14 @@ def detect(
     flips: bool = True,
     fov: np.ndarray | Tensor | None = None,
     fov_diameter: float | None = None,
+    field_angle: float | None = None,
 ) -> dict[str, Tensor]:
-    """Boxes of the objects in a photograph from any camera, in the photograph's own pixels.
+    """Boxes of the objects in a photograph, in the photograph's own pixels.
 
-    The photograph is resampled until its field of view has `card["fov_diameter"]` pixels, as
-    `inference.segment` does it. With `flips` the model also sees its three mirror images, and
-    each object's boxes become one by weighted box clustering (`boxes.cluster`).
+    The photograph is resampled until its field of view has `card["pixels_per_degree"]` pixels for
+    each degree of `field_angle`, as `inference.segment` does it. With `flips` the model also sees
+    its three mirror images, and each object's boxes become one by weighted box clustering
+    (`boxes.cluster`).
 
     Parameters
     ----------
@@ -46,6 +49,8 @@ def detect(
         The field of view, `(H, W)`. Default: see `find_fov`.
     fov_diameter : float, optional
         Its diameter in pixels, where the photograph shows only a part of it. Default: as measured.
+    field_angle : float, optional
+        Its width in degrees, see `segment`.
 
     Returns
     -------
@@ -59,7 +64,7 @@ def detect(
     ------
     ValueError
         The image cannot be used (see `read_image`) or is black, the mask is empty or of another
-        size, the card gives no `fov_diameter`, or the model finds no boxes.
+        size, the angle is none, the card gives no scale, or the model finds no boxes.
     TypeError
         `image` is not an image.
     FileNotFoundError
@@ -70,20 +75,19 @@ def detect(
     >>> from retina_course import make_fundus, weights
     >>> model, card = weights.load("retina_net")
     >>> fundus = make_fundus(192, seed=0)
-    >>> card["fov_diameter"] = 192  # smaller than the card says: faster, less accurate
-    >>> found = detect(model, fundus.image, card, flips=False)
+    >>> found = detect(model, fundus.image, card, flips=False, field_angle=21)  # 188 pixels: fast
     >>> card["classes"][found["labels"][0] - 1]
     'optic disc'
     >>> x1, y1, x2, y2 = found["boxes"][0].int()
     >>> bool(fundus.disc[(y1 + y2) // 2, (x1 + x2) // 2])  # the centre of the box
     True
     """
-    diameter = trained_diameter(card)
     rgb = read_image(image)
     height, width = rgb.shape[1:]
     fov = as_fov(fov, rgb)
+    working = working_diameter(fov_diameter or measured_diameter(fov), field_angle, card)
     shown = tint_grey(rgb, fov, card)
-    crop, (top, left), scale = crop_to_fov(shown, diameter, fov, fov_diameter)
+    crop, (top, left), scale = crop_to_fov(shown, working.diameter, fov, fov_diameter)
     found = detect_in_crop(model, crop, flips=flips)
     boxes = found["boxes"] / scale + torch.tensor([left, top, left, top])
     return found | {"boxes": clip(boxes, (height, width))}
@@ -154,7 +158,7 @@ def detect_photographs(
     model : nn.Module
         See `detect`.
     photographs : iterable of BoxedPhotograph
-        All of them are held in memory.
+        All of them are held in memory. Each is seen at the scale of its own `field_angle`.
     card : mapping
         See `detect`.
     flips : bool, default True
@@ -174,7 +178,10 @@ def detect_photographs(
     """
     photographs = list(photographs)
     return (
-        [detect(model, photo.image, card, flips=flips) for photo in photographs],
+        [
+            detect(model, photo.image, card, flips=flips, field_angle=photo.field_angle)
+            for photo in photographs
+        ],
         [{"boxes": photo.boxes, "labels": photo.labels} for photo in photographs],
     )
 

@@ -262,5 +262,8 @@ def trained_diameter(card: Mapping[str, Any]) -> float:
     """
     diameter = card.get("fov_diameter")
     if not diameter or diameter <= 0:
-        raise ValueError(f"The card must give fov_diameter, in pixels; it says {diameter!r}.")
+        raise ValueError(
+            "The card must give pixels_per_degree, or fov_diameter in pixels; its fov_diameter is "
+            f"{diameter!r}."
+        )
     return diameter

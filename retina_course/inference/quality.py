@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from retina_course.inference.colours import BLANK, DARK, GREY, saturation, surround, trained_colours
-from retina_course.inference.field_of_view import bounding_box, measured_diameter, trained_diameter
+from retina_course.inference.field_of_view import bounding_box, measured_diameter
+from retina_course.inference.scale import working_diameter
 from retina_course.models import DETECTORS
 
 # On the 313 photographs:
@@ -34,6 +35,7 @@ def photograph_warnings(
     *,
     fov_diameter: float | None = None,
     fov_is_given: bool = False,
+    field_angle: float | None = None,
 ) -> list[str]:
     """What is unusual about a photograph, before a network sees it.
 
@@ -49,6 +51,8 @@ def photograph_warnings(
         The field's diameter in pixels, where the user gave it, see `segment`.
     fov_is_given : bool, default False
         The user gave the field of view: its shape is not judged.
+    field_angle : float, optional
+        Width of the field of view in degrees, see `segment`.
 
     Returns
     -------
@@ -58,7 +62,7 @@ def photograph_warnings(
     Raises
     ------
     ValueError
-        The card gives no `fov_diameter`, or its `colours` are none.
+        The card gives no scale, its `colours` are none, or the angle is none.
 
     Examples
     --------
@@ -77,16 +81,19 @@ def photograph_warnings(
         found += _of_field(fov)
     if surround(rgb, fov) > DARK:
         found.append("Around the field of view it is bright, not black; it is taken as black.")
-    own, trained = fov_diameter or measured_diameter(fov), trained_diameter(card)
-    if trained / own > ENLARGED:
+    own = fov_diameter or measured_diameter(fov)
+    seen, _, coarse = working_diameter(own, field_angle, card)
+    if coarse:
+        found.append(coarse)
+    elif seen / own > ENLARGED:
         found.append(
-            f"The field of view is {own:.0f} pixels across, the network was trained at "
-            f"{trained:.0f}: enlarged {trained / own:.1f} times, fine structures stay invisible."
+            f"The field of view is {own:.0f} pixels across, the network sees it in {seen:.0f}: "
+            f"enlarged {seen / own:.1f} times, fine structures stay invisible."
         )
-    elif own / trained > REDUCED:
+    elif own / seen > REDUCED:
         found.append(
-            f"The field of view is {own:.0f} pixels across, the network was trained at "
-            f"{trained:.0f}: reduced {own / trained:.0f} times, fine structures are lost."
+            f"The field of view is {own:.0f} pixels across, the network sees it in {seen:.0f}: "
+            f"reduced {own / seen:.0f} times, fine structures are lost."
         )
     return found
 

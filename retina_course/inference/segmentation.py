@@ -1,4 +1,4 @@
-"""From a photograph of any camera to vessel probabilities in its own pixels."""
+"""From a photograph to vessel probabilities in its own pixels, at the scale of the training."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -12,8 +12,9 @@ from torch.nn import functional as F
 from retina_course.data.datasets import Photograph
 from retina_course.data.images import ImageSource, read_image
 from retina_course.inference.colours import darken_surround, tint_grey
-from retina_course.inference.field_of_view import as_fov, fov_window, resize, trained_diameter
+from retina_course.inference.field_of_view import as_fov, fov_window, measured_diameter, resize
 from retina_course.inference.prediction import predict
+from retina_course.inference.scale import working_diameter
 
 # Edge pixels are repeated where the frame cuts the field of view: else networks see an edge there.
 BORDER = 32
@@ -42,16 +43,17 @@ def segment(
     flips: bool = True,
     fov: np.ndarray | Tensor | None = None,
     fov_diameter: float | None = None,
+    field_angle: float | None = None,
 ) -> Segmentation:
-    """Vessel probabilities of a photograph from any camera.
+    """Vessel probabilities of a photograph.
 
     Vessels must be about as wide, in pixels, as those that the model has seen. The photograph is
-    therefore resampled until the diameter of its field of view (the longer side of the field's
-    bounding box, which is right also where the disc is cut off on two sides) is
-    `card["fov_diameter"]` pixels; the probabilities are resampled back. Within 5 % of that
-    diameter nothing is resampled. A surround that is not dark becomes black, as it was in training
-    (`darken_surround`), and a grey photograph gets the colours of the training photographs where
-    the card gives them (`tint_grey`).
+    therefore resampled until its field of view has `card["pixels_per_degree"]` pixels for each
+    degree of `field_angle` (`working_diameter`); the probabilities are resampled back. The
+    diameter of the field is the longer side of its bounding box, which is right also where the
+    disc is cut off on two sides. Within 5 % of the scale nothing is resampled. A surround that is
+    not dark becomes black, as it was in training (`darken_surround`), and a grey photograph gets
+    the colours of the training photographs where the card gives them (`tint_grey`).
 
     Parameters
     ----------
@@ -69,6 +71,9 @@ def segment(
     fov_diameter : float, optional
         The diameter of the field of view in pixels of this photograph, where it shows only a part
         of the field. Default: as measured.
+    field_angle : float, optional
+        Width of the whole field of view in degrees, as the camera's data sheet says it. Default:
+        `DEFAULT_FIELD_ANGLE`. It changes nothing where the card has no `pixels_per_degree`.
 
     Returns
     -------
@@ -79,7 +84,7 @@ def segment(
     ------
     ValueError
         The image cannot be used (see `read_image`) or is black, the mask is empty or of another
-        size, or the card gives no `fov_diameter`.
+        size, the angle is none, or the card gives no scale.
     TypeError
         `image` is not an image.
     FileNotFoundError
@@ -90,18 +95,17 @@ def segment(
     >>> from retina_course import make_fundus, weights
     >>> model, card = weights.load("unet_small")
     >>> fundus = make_fundus(192, seed=0)
-    >>> card["fov_diameter"] = 192  # smaller than the card says: faster, less accurate
-    >>> probability, fov = segment(model, fundus.image, card)
+    >>> probability, fov = segment(model, fundus.image, card, field_angle=9)  # 192 pixels: fast
     >>> probability.shape
     torch.Size([192, 192])
     >>> found = probability >= card["threshold"]
     >>> bool(fundus.vessel[found].float().mean() > 0.5)  # most of it is vessel
     True
     """
-    diameter = trained_diameter(card)
     rgb = read_image(image)
     fov = as_fov(fov, rgb)
-    rows, columns, size = fov_window(fov, diameter, fov_diameter)
+    working = working_diameter(fov_diameter or measured_diameter(fov), field_angle, card)
+    rows, columns, size = fov_window(fov, working.diameter, fov_diameter)
     shown = tint_grey(darken_surround(rgb, fov), fov, card)
     crop = resize(shown[:, rows, columns], size).clamp(0, 1)
     bordered = F.pad(crop, (BORDER,) * 4, mode="replicate")
@@ -129,7 +133,7 @@ def segment_all(
     model : nn.Module
         See `segment`.
     photographs : iterable of Photograph
-        All of them are held in memory.
+        All of them are held in memory. Each is seen at the scale of its own `field_angle`.
     card : mapping
         See `segment`.
     flips : bool, default True
@@ -151,7 +155,9 @@ def segment_all(
     """
     photographs = list(photographs)
     probabilities = [
-        segment(model, photo.image, card, flips=flips, fov=photo.fov).probability.numpy()
+        segment(
+            model, photo.image, card, flips=flips, fov=photo.fov, field_angle=photo.field_angle
+        ).probability.numpy()
         for photo in photographs
     ]
     return probabilities, [p.ground_truth for p in photographs], [p.fov for p in photographs]

@@ -13,12 +13,16 @@ from retina_course.models import DETECTORS
 from retina_course.models.detection import RetinaUNetDetector
 from retina_course.models.detection.boxes import decode
 
-OF_CARD = ("intended_use", "model", "fov_diameter", "threshold", "classes", "sha256", "licence")
+OF_CARD = (
+    *("intended_use", "model", "fov_diameter", "pixels_per_degree", "pixels_per_degree_range"),
+    *("threshold", "classes", "sha256", "licence"),
+)
 ONNX_MARK = "retina_course."  # how the names of the metadata begin
 LARGEST = 8192  # height and width of the images, in pixels
 USE = {
     "images": "RGB (N, 3, H, W), float32 in [0, 1]; height and width multiples of size_multiple "
-    "(repeat edge pixels), resampled so that the field of view has fov_diameter pixels",
+    "(repeat edge pixels), resampled so that each degree of the field of view has "
+    "pixels_per_degree pixels; where the angle is not known, the field of view fov_diameter pixels",
     "logits": "(N, 1, H, W); the sigmoid is the probability of a vessel",
     "boxes": "(N, A, 4): x1, y1, x2, y2 in pixels of the image, one box for each anchor",
     "scores": "(N, A, classes): probabilities. For each class keep the boxes of at least "

@@ -56,8 +56,9 @@ def save(
         The model, on any device.
     card : dict
         At least `model` and `options`, from which `create_model` builds this network. Common
-        further keys are `size`, `fov_diameter` (pixels), `threshold`, `training_data`, `metrics`
-        and `licence`. `intended_use` and the file's `sha256` are added.
+        further keys are `size`, `fov_diameter` (pixels), `pixels_per_degree` (the scale at which
+        photographs are seen) with `pixels_per_degree_range` (of the training), `threshold`,
+        `training_data`, `metrics` and `licence`. `intended_use` and the file's `sha256` are added.
     half : bool, default False
         Store float16, which halves the file; `load` returns float32 all the same. Scores in the
         card must then be those of the rounded weights.
@@ -199,7 +200,8 @@ def _read_card(path: Path) -> dict[str, Any]:
         raise ValueError(f"The card {path} is not valid JSON: {error}.") from error
     if not isinstance(card, dict):
         raise ValueError(f"The card {path} must be a JSON object, got {type(card).__name__}.")
-    for key, largest in (("threshold", 1), ("fov_diameter", 100_000)):
+    numbers = {"threshold": 1, "fov_diameter": 100_000, "pixels_per_degree": 10_000}
+    for key, largest in (numbers | {"largest_enlargement": 100}).items():
         value = card.get(key, 1)
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not (number and 0 <= value <= largest):  # NaN fails both comparisons

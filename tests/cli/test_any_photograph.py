@@ -60,7 +60,9 @@ def small_scale(tmp_path_factory):
     """The small network of the package, for fields of view of 64 pixels: 100 times as fast."""
     model, card = weights.load("unet_small")
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    weights.save(path, model, card | {"fov_diameter": 64})
+    weights.save(
+        path, model, card | {"pixels_per_degree": 64 / 45, "pixels_per_degree_range": [1, 2]}
+    )
     return path
 
 

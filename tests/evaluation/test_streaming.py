@@ -23,11 +23,11 @@ from retina_course.inference import segment
 def maps():
     """What the shipped network says of three synthetic photographs, with targets and fields."""
     model, card = weights.load("unet_small")
-    card["fov_diameter"] = 192
     found = []
     for seed in range(3):
         fundus = make_fundus(192, seed=seed)
-        p = segment(model, fundus.image, card, flips=False, fov=fundus.fov).probability.numpy()
+        p, _ = segment(model, fundus.image, card, flips=False, fov=fundus.fov, field_angle=9)
+        p = p.numpy()  # 192 pixels
         found.append((p, fundus.vessel.numpy(), fundus.fov.numpy()))
     return found
 

@@ -44,7 +44,7 @@ def test_without_a_recognisable_field_the_whole_frame_is_taken():
 @pytest.mark.parametrize("card", [{}, {"fov_diameter": None}, {"fov_diameter": -3}])
 def test_the_card_must_give_the_diameter(card):
     with pytest.raises(ValueError, match="fov_diameter"):
-        segment(Red(), np.zeros((8, 8, 3), np.uint8), card)
+        segment(Red(), np.full((8, 8, 3), 99, np.uint8), card)
 
 
 def test_each_axis_has_the_scale_of_its_rounded_side():

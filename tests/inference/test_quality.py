@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from retina_course import weights
 from retina_course.data.images import read_image
 from retina_course.data.synthetic import make_fundus
 from retina_course.inference import find_fov, photograph_warnings, vessel_warnings
+from retina_course.inference.field_of_view import measured_diameter
 
 CARD = {"fov_diameter": 640}
 
@@ -35,6 +37,7 @@ def test_nothing_is_said_about_a_usual_photograph(seed):
 
 
 DATASETS = {"CHASE_DB1": "*.jpg", "HRF": "images/*", "IDRiD_boxes": "*.jpg"}
+ANGLES = {"CHASE_DB1": 30, "HRF": 60, "IDRiD_boxes": 50}
 
 
 @pytest.mark.parametrize("name", DATASETS)
@@ -44,7 +47,21 @@ def test_nothing_is_said_about_real_photographs(name):
     if not folder.is_dir():
         pytest.skip(f"RETINA_COURSE_DATA does not hold {name}")
     for path in sorted(folder.glob(DATASETS[name]))[::20]:
-        assert said(read_image(path)) == [], path
+        rgb = read_image(path)
+        assert said(rgb) == [], path
+        card = weights.load("retina_net" if name == "IDRiD_boxes" else "unet_small")[1]
+        assert said(rgb, card=card, field_angle=ANGLES[name]) == [], path
+
+
+def test_a_photograph_coarser_than_the_training_is_named_with_both_numbers(fundus):
+    card = {"pixels_per_degree": 21.3, "pixels_per_degree_range": [18.1, 25.6]}
+    own = measured_diameter(find_fov(fundus))
+    assert said(fundus, card=card, field_angle=30) == []
+    sentence = the_one(fundus, card=card, field_angle=60)
+    assert f"has {own / 60:.1f} pixels per degree" in sentence
+    assert "trained at 18.1 to 25.6" in sentence
+    assert said(fundus, card=card, field_angle=60, fov_diameter=2 * own) == []
+    assert the_one(fundus, card=card) == said(fundus, card=card, field_angle=45)[0]  # assumed
 
 
 def test_grey(fundus):

@@ -5,7 +5,9 @@ import torch
 
 from retina_course import weights
 from retina_course.data import files
+from retina_course.data.augment import RandomCrops
 from retina_course.models import create_model
+from retina_course.training.detector_recipe import SCALE
 
 CARD = {"model": "unet_small", "options": {"num_classes": 2}, "fov_diameter": 900}
 
@@ -144,7 +146,27 @@ def test_the_shipped_weights():
 
 
 @pytest.mark.parametrize(
-    "changes", [{"threshold": 7}, {"threshold": "0.4"}, {"fov_diameter": float("nan")}]
+    ("name", "angle"), [("unet_small", 30), ("unet_large", 30), ("retina_segmentor", 30),
+                        ("retina_net", 50)]
+)  # fmt: skip
+def test_the_shipped_cards_have_the_scale_of_their_training(name, angle):
+    card = weights.load(name)[1]
+    low, high = card["pixels_per_degree_range"]
+    scale = RandomCrops.scale if name != "retina_net" else SCALE
+    assert card["fov_diameter"] == card["recipe"]["fov_diameter"]
+    assert card["pixels_per_degree"] == pytest.approx(card["fov_diameter"] / angle, abs=1e-4)
+    assert (low, high) == pytest.approx([card["pixels_per_degree"] * x for x in scale], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"threshold": 7},
+        {"threshold": "0.4"},
+        {"fov_diameter": float("nan")},
+        {"pixels_per_degree": -21.3},
+        {"largest_enlargement": "2"},
+    ],
 )
 def test_a_card_with_wrong_numbers_is_named(saved, changes):
     path, _ = saved
