@@ -42,9 +42,8 @@ def run(job: dict[str, Any], folder: Path) -> None:
     torch.set_num_threads(1)
     torch.backends.cudnn.allow_tf32 = False
     began = time.perf_counter()
-    row = {"search": search, "fold": fold, "equal": equal, "camera": camera}[job["kind"]](
-        job, folder
-    )
+    kinds = {"search": search, "fold": fold, "equal": equal, "camera": camera, "race": race}
+    row = kinds[job["kind"]](job, folder)
     row = job | row | {"seconds": time.perf_counter() - began}
     (folder / f"{job['name']}.json").write_text(json.dumps(row))
 
@@ -102,6 +101,20 @@ def equal(job: dict[str, Any], folder: Path) -> dict[str, Any]:
         found.save(buffer, "PNG", optimize=True)
         (folder / f"{job['name']}_{photograph.name}.png").write_bytes(buffer.getvalue())
     return cost | {"flips": row, "no_flips": counts(*plain).scores(cut), "threshold": cut}
+
+
+def race(job: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The F1 of the test half at each point of `smoke.race`, threshold from the training half."""
+    states = torch.load(folder / "race.pt", weights_only=True)
+    model, found = build("unet_small").to(default_device()), []
+    for state in states:
+        model.load_state_dict(state)
+        sets = [data.chase(split, limit=job["photographs"]) for split in ("train", "test")]
+        card = {"fov_diameter": 640}
+        training, test = (segment_all(model.eval(), one, card, flips=False) for one in sets)
+        cut = counts(*training).best_threshold()
+        found.append(counts(*test).scores(cut)["f1"])
+    return {"f1": found}
 
 
 def camera(job: dict[str, Any], folder: Path) -> dict[str, Any]:

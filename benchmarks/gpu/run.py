@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--search-steps", type=int, default=500)
     parser.add_argument("--camera-steps", type=int, default=4000)
     parser.add_argument("--variant-steps", type=int, default=1500)
+    parser.add_argument("--race-steps", type=int, default=2000)
     parser.add_argument("--variant", default="full", choices=plan.VARIANTS)
     parser.add_argument("--rates", type=Path, help="JSON: the learning rate of each network")
     parser.add_argument("--networks", nargs="+", default=list(NAMES), choices=NAMES)
@@ -88,6 +89,9 @@ def alone(options: argparse.Namespace, work: Path) -> None:
             what(report)
             report[f"seconds of {part}"] = time.perf_counter() - began
             (work / "report.json").write_text(json.dumps(report, indent=1))
+    if "speed" in options.parts:
+        smoke.attempt(report, "race failed", lambda: smoke.race(report, work, options.race_steps))
+        (work / "report.json").write_text(json.dumps(report, indent=1))
 
 
 def list_of_jobs(options: argparse.Namespace, work: Path) -> list[dict[str, Any]]:
@@ -97,6 +101,8 @@ def list_of_jobs(options: argparse.Namespace, work: Path) -> list[dict[str, Any]
     cameras = plan.cameras(options.camera_steps, change, seeds)
     if "folds" in options.parts or "equal" in options.parts:
         chosen = json.loads(options.rates.read_text()) if options.rates else best_rates(work)
+    if (work / "race.pt").exists():
+        found.append(plan.job("race", "unet_small", "f1"))
     if "folds" in options.parts:
         found += plan.folds(options.steps, chosen)
     if "cameras" in options.parts:
@@ -113,7 +119,10 @@ def list_of_jobs(options: argparse.Namespace, work: Path) -> list[dict[str, Any]
 
 
 def best_rates(work: Path) -> dict[str, float]:
-    """For each network the learning rate with the highest AUC of the held-out children."""
+    """For each network the learning rate with the highest AUC of the held-out children.
+
+    A network whose trials all failed gets the middle of the rates, and fails in its own job.
+    """
     rows = [json.loads(path.read_text()) for path in sorted(work.glob("search_*.json"))]
     best: dict[str, Any] = {}
     for row in rows:
@@ -122,7 +131,7 @@ def best_rates(work: Path) -> dict[str, float]:
             > best.get(row["network"], {"held_out": {"auc": 0}})["held_out"]["auc"]
         ):
             best[row["network"]] = row
-    return {network: row["lr"] for network, row in best.items()}
+    return dict.fromkeys(NAMES, plan.RATES[1]) | {name: row["lr"] for name, row in best.items()}
 
 
 def finish(

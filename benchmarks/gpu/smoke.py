@@ -3,15 +3,19 @@
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
+from benchmarks.gpu import data
 from benchmarks.gpu.networks import NAMES, build
 from retina_course.data.synthetic import synthetic_batch
 from retina_course.training.devices import default_device, distributed, seed_everything
 from retina_course.training.loop import fit
 from retina_course.training.losses import DiceCELoss
+from retina_course.training.recipe import Recipe, train_vessels
 
 DETECTORS = ("retina_net", "retina_unet_detector")
 
@@ -151,6 +155,33 @@ def training_step(
     milliseconds = timed(once, device, repeats=12 if cuda else 1)
     gigabytes = torch.cuda.max_memory_allocated() / 1e9 if cuda else 0.0
     return {"milliseconds": milliseconds, "gigabytes": gigabytes}
+
+
+def race(report: dict[str, Any], work: Path, steps: int = 2000, points: int = 5) -> None:
+    """UNetSmall from random weights; the clock stops while its weights are put aside.
+
+    They are scored afterwards, by `jobs.race`.
+    """
+    device, states = default_device(), []
+    photographs = data.chase("train")
+    stopped = 0.0
+    began = time.perf_counter()
+
+    def put_aside(model: nn.Module) -> dict[str, float]:
+        nonlocal stopped
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        now = time.perf_counter()
+        states.append({name: value.cpu().clone() for name, value in model.state_dict().items()})
+        seconds = now - began - stopped
+        stopped += time.perf_counter() - now
+        return {"seconds": seconds}
+
+    recipe = Recipe(steps=steps)
+    options = {"every": steps // points, "progress": False, "validate": put_aside}
+    _, history = train_vessels("unet_small", photographs, recipe, device=device, **options)
+    report["race"] = {"steps": steps, "points": history.validation}
+    torch.save(states, work / "race.pt")
 
 
 def matrix_rate(device: torch.device) -> float:
