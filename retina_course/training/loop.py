@@ -95,9 +95,9 @@ def fit(
     Raises
     ------
     ValueError
-        If `steps` is below 1, or `average` not in [0, 1), or if the checkpoint is damaged or
-        belongs to another run (seed, steps, learning rate or `settings` differ) or to another
-        model.
+        If `steps` or `every` is below 1, or `average` not in [0, 1), or if the checkpoint is
+        damaged or belongs to another run (seed, steps, learning rate or `settings` differ) or to
+        another model.
     FloatingPointError
         If the loss is not finite. The message names the step and the batch.
 
@@ -110,8 +110,8 @@ def fit(
     >>> len(history.loss)
     3
     """
-    if steps < 1:
-        raise ValueError(f"steps must be at least 1, got {steps}.")
+    if steps < 1 or every < 1:
+        raise ValueError(f"steps and every must be at least 1, got {steps} and {every}.")
     if not 0 <= average < 1:
         raise ValueError(f"average must be at least 0 and below 1, got {average}.")
     device = next(model.parameters()).device
