@@ -136,6 +136,11 @@ def flip_and_rotate(images: Tensor, masks: Tensor, generator: Generator) -> tupl
     masks : Tensor
         Same shape as the input.
 
+    Raises
+    ------
+    ValueError
+        If the images are not square.
+
     Examples
     --------
     >>> import torch
@@ -144,6 +149,8 @@ def flip_and_rotate(images: Tensor, masks: Tensor, generator: Generator) -> tupl
     >>> torch.equal(masks, moved > 4)
     True
     """
+    if images.shape[-2] != images.shape[-1]:
+        raise ValueError(f"A quarter turn needs square images, got shape {tuple(images.shape)}.")
     flips = torch.randint(2, (len(images),), generator=generator).tolist()
     turns = torch.randint(4, (len(images),), generator=generator).tolist()
 

@@ -184,7 +184,7 @@ def cldice(prediction: NDArray[Any], target: NDArray[Any]) -> float:
     Raises
     ------
     ValueError
-        If the shapes differ, or if a value is not binary.
+        If the shapes differ or are not `(H, W)`, or if a value is not binary.
 
     Examples
     --------
@@ -197,6 +197,8 @@ def cldice(prediction: NDArray[Any], target: NDArray[Any]) -> float:
     (True, 0.33)
     """
     prediction, target = _binary_pair(prediction, target)
+    if prediction.ndim != 2:
+        raise ValueError(f"Expected maps of shape (H, W), got shape {prediction.shape}.")
     if not prediction.any() or not target.any():
         return float(not prediction.any() and not target.any())
     skeleton_p, skeleton_t = skeletonize(prediction), skeletonize(target)

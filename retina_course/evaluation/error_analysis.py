@@ -144,6 +144,8 @@ def sensitivity_by_place(
         parts["at crossings"].append(found[line.crossing])
         parts["elsewhere"].append(found[~line.crossing])
         parts["centre of wide vessels"].append(prediction[line.skeleton][line.width >= 8])
+    if not parts["elsewhere"]:
+        raise ValueError("There is no image to look at.")
     together = {name: np.concatenate(part) for name, part in parts.items()}
     return {
         name: {"pixels": len(part), "sensitivity": float(part.mean()) if len(part) else None}

@@ -133,13 +133,16 @@ def transposed_size(side: int, k: int, s: int = 1, p: int = 0, o: int = 0, d: in
     Raises
     ------
     ValueError
-        If `o` is negative or not less than s or d, or no pixel is left.
+        If k, s or d is not positive, p or `o` is negative, `o` is not less than s or d, or no pixel
+        is left.
 
     Examples
     --------
     >>> transposed_size(64, k=2, s=2), transposed_size(64, k=3, s=2, p=1, o=1)
     (128, 128)
     """
+    if min(k, s, d) < 1 or p < 0:
+        raise ValueError(f"Expected positive k, s, d and p >= 0, got {k}, {s}, {d} and {p}.")
     if not 0 <= o < max(s, d):
         raise ValueError(f"o must be less than s or d, got o={o}, s={s}, d={d}.")
     pixels = (side - 1) * s + span(k, d) - 2 * p + o

@@ -100,3 +100,8 @@ def test_grey_images_stay_grey():
 def test_bad_input_is_named(images, targets, size, told):
     with pytest.raises(ValueError, match=told):
         RandomCrops(images, targets, size=size)
+
+
+def test_images_that_are_not_square_cannot_be_turned():
+    with pytest.raises(ValueError, match=r"square images, got shape \(1, 3, 8, 9\)"):
+        flip_and_rotate(torch.rand(1, 3, 8, 9), torch.rand(1, 1, 8, 9), generator(0))

@@ -253,7 +253,7 @@ def test_bad_seeds(seed, error):
         synthetic_batch(1, 64, seed)
 
 
-@pytest.mark.parametrize("n", [0, -2, 1.5])
+@pytest.mark.parametrize("n", [0, -2, 1.5, True])
 def test_bad_numbers_of_images(n):
     with pytest.raises(ValueError, match="n must be"):
         synthetic_batch(n, 64)

@@ -122,6 +122,8 @@ def test_curve_is_the_confusion_at_each_threshold(seed, dtype):
         (lambda b: metrics.binary_scores(255 * b.astype(int), b), "bool or 0 and 1"),
         (lambda b: metrics.binary_scores(b[:0], b[:0]), "not counts"),
         (lambda b: metrics.cldice(b[:2], b), "one shape"),
+        (lambda b: metrics.cldice(b[0], b[0]), r"shape \(H, W\), got shape"),
+        (lambda b: metrics.cldice(b[None], b[None]), r"shape \(H, W\), got shape"),
         (lambda b: metrics.cldice(0.4 * b, b), "Probabilities need a threshold"),
         (lambda b: metrics.confusion_curve(b[1:] * 1.0, b, [0.5]), "as many probabilities"),
         (lambda b: metrics.confusion_scores([1, 2, 3]), "four numbers"),

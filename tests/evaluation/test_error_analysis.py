@@ -85,3 +85,8 @@ def test_calibration_against_a_loop(p, bins):
         if mine:
             total += len(mine) * abs(np.mean(p[mine]) - np.mean(t[mine]))
     assert row["expected_error"] == pytest.approx(total / len(p), abs=1e-9)
+
+
+def test_no_image_at_all_is_an_error():
+    with pytest.raises(ValueError, match="no image"):
+        sensitivity_by_place([], [])

@@ -1,5 +1,6 @@
 """Each formula against torch, on random settings."""
 
+import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -46,6 +47,13 @@ def test_side_of_a_pool(side, k, s, p, d, ceil):
 def test_side_of_a_transposed_convolution(side, k, s, p, o, d):
     up = nn.ConvTranspose2d(1, 1, k, s, p, o, dilation=d)
     assert formula(transposed_size, side, k, s, p, o, d) == side_of(up, side)
+
+
+@pytest.mark.parametrize("size", [conv_size, transposed_size])
+@pytest.mark.parametrize("wrong", [{"k": 0}, {"s": 0}, {"d": 0}, {"p": -1}])
+def test_what_no_window_has_is_an_error(size, wrong):
+    with pytest.raises(ValueError, match="Expected positive k, s, d and p >= 0"):
+        size(8, **({"k": 3} | wrong))
 
 
 @settings(deadline=None)

@@ -226,7 +226,7 @@ def make_fundus_images(n: int, size: int | tuple[int, int] = 128, seed: int = 0)
     >>> [fundus.image.shape for fundus in make_fundus_images(2, size=(32, 40))]
     [torch.Size([3, 32, 40]), torch.Size([3, 32, 40])]
     """
-    if not isinstance(n, Integral) or n < 1:
+    if not isinstance(n, Integral) or isinstance(n, bool) or n < 1:
         raise ValueError(f"n must be an integer of at least 1, got {n!r}.")
     seed = _checked_seed(seed)
     # Hashed, so that the batches of two neighbouring seeds have no image in common.
