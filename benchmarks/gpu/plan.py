@@ -48,7 +48,7 @@ def equal(steps: int, rates: dict[str, float], seeds: tuple[int, ...]) -> list[d
     ]
 
 
-def variants(steps: int) -> list[dict[str, Any]]:
+def variants(steps: int, rates: dict[str, float]) -> list[dict[str, Any]]:
     """The recipe for any camera chosen: trained on one set, tried on the other's training half."""
     found = []
     for network in TRIED:
@@ -56,32 +56,69 @@ def variants(steps: int) -> list[dict[str, Any]]:
             for source in ("chase", "hrf"):
                 share = change.get("synthetic", 0)
                 sources = {source: 1 - share} | ({"synthetic": share} if share else {})
-                found.append(camera(network, f"{source}_{name}", sources, steps, change))
-        found.append(camera(network, "synthetic_full", {"synthetic": 1.0}, steps, {}))
-    return found
+                label = f"{source}_{name}"
+                found.append(camera(network, label, sources, steps, rates[network], change))
+        sources = {"synthetic": 1.0}
+        found.append(camera(network, "synthetic_full", sources, steps, rates[network], {}))
+    return [job | {"scales": (14.0, 21.3)} for job in found]
+
+
+def best_change(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """All changes of the recipe for any camera that raised the AUC on the other set, together.
+
+    Of two levels of one setting the better one is taken. A variant counts by the mean, over
+    networks and sets, of the AUC at its best scale.
+    """
+    auc = {}
+    for name in VARIANTS:
+        of_name = [row for row in rows if row["name"].endswith(f"_{name}_seed0")]
+        best = [
+            max(scores["auc"] for scores in row[held_out].values())
+            for row in of_name
+            for held_out in ("chase", "hrf")
+            if held_out in row and not set(row["sources"]) == {"synthetic"}
+        ]
+        auc[name] = sum(best) / len(best) if best else 0.0
+    better = [name for name in VARIANTS if auc[name] > auc["full"]]
+    return together(sorted(better, key=lambda name: auc[name])) | {"auc": auc}
+
+
+def together(names: list[str]) -> dict[str, Any]:
+    """The changes of several variants; of two levels of one setting the later one counts."""
+    chosen: dict[str, Any] = {"recipe": {}}
+    for name in names:
+        change = VARIANTS[name]
+        chosen |= {key: value for key, value in change.items() if key != "recipe"}
+        chosen["recipe"] |= change.get("recipe", {})
+    return chosen
 
 
 def cameras(
-    steps: int, change: dict[str, Any], seeds: tuple[int, ...] = SEEDS
+    steps: int,
+    rates: dict[str, float],
+    change: dict[str, Any],
+    seeds: tuple[int, ...] = SEEDS,
 ) -> list[dict[str, Any]]:
     """The networks for any camera: both sets, their folds, each set alone, synthetic alone."""
     share = change.get("synthetic", 0)
     both = {name: part * (1 - share) for name, part in BOTH.items()}
     both |= {"synthetic": share} if share else {}
     found = [
-        camera(network, "both", both, steps, change, seed=seed)
+        camera(network, "both", both, steps, rates[network], change, seed=seed)
         for seed in seeds
         for network in CAMERA_NETWORKS
     ]
     for network in CAMERA_NETWORKS:
         for fold in ("a", "b"):
-            held = camera(network, f"both_not_{fold}", both, steps, change)
+            held = camera(network, f"both_not_{fold}", both, steps, rates[network], change)
             found.append(held | {"without": f"not {fold}"})
         for source in ("chase", "hrf"):
             sources = {source: 1 - share} | ({"synthetic": share} if share else {})
-            found.append(camera(network, f"{source}_alone", sources, steps, change))
+            label = f"{source}_alone"
+            found.append(camera(network, label, sources, steps, rates[network], change))
     for network in CAMERA_NETWORKS:
-        found.append(camera(network, "synthetic_alone", {"synthetic": 1.0}, steps, {}))
+        sources = {"synthetic": 1.0}
+        found.append(camera(network, "synthetic_alone", sources, steps, rates[network], {}))
     return found
 
 
@@ -95,11 +132,11 @@ def camera(
     label: str,
     sources: dict[str, float],
     steps: int,
+    rate: float,
     change: dict[str, Any],
     seed: int = 0,
 ) -> dict[str, Any]:
-    lr = 1e-2 if network in ("unet_small", "w_net") else 2e-3
-    recipe = {"steps": steps, "lr": lr} | SIZES | change.get("recipe", {})
+    recipe = {"steps": steps, "lr": rate} | SIZES | change.get("recipe", {})
     name = f"camera_{network}_{label}_seed{seed}"
     found = {"kind": "camera", "name": name, "network": network, "seed": seed}
     return found | {"sources": sources, "recipe": recipe}

@@ -49,8 +49,12 @@ def main() -> None:
     parser.add_argument("--camera-steps", type=int, default=4000)
     parser.add_argument("--variant-steps", type=int, default=1500)
     parser.add_argument("--race-steps", type=int, default=2000)
-    parser.add_argument("--variant", default="full", choices=plan.VARIANTS)
-    parser.add_argument("--rates", type=Path, help="JSON: the learning rate of each network")
+    parser.add_argument(
+        "--changes",
+        nargs="*",
+        choices=plan.VARIANTS,
+        help="variants to combine for the cameras; by default those that the variants chose",
+    )
     parser.add_argument("--networks", nargs="+", default=list(NAMES), choices=NAMES)
     parser.add_argument("--tiny", action="store_true", help="a rehearsal: few photographs, small")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(plan.SEEDS))
@@ -67,6 +71,10 @@ def main() -> None:
     try:
         if "search" in options.parts:
             finish(plan.search(options.search_steps), options, work, end)
+        if "variants" in options.parts:
+            wanted = plan.variants(options.variant_steps, best_rates(work))
+            finish(wanted, options, work, end)
+            print(json.dumps(chosen_change(work, None)), flush=True)
         finish(list_of_jobs(options, work), options, work, end)
         if beside:
             beside.wait(max(1, end - time.time()))
@@ -95,27 +103,33 @@ def alone(options: argparse.Namespace, work: Path) -> None:
 
 
 def list_of_jobs(options: argparse.Namespace, work: Path) -> list[dict[str, Any]]:
-    """The jobs of the parts that were asked for, in order."""
-    found, seeds = [], tuple(options.seeds)
-    change = plan.VARIANTS[options.variant]
-    cameras = plan.cameras(options.camera_steps, change, seeds)
-    if "folds" in options.parts or "equal" in options.parts:
-        chosen = json.loads(options.rates.read_text()) if options.rates else best_rates(work)
+    """The jobs of the parts that come after the search, in order."""
+    found, seeds, rates = [], tuple(options.seeds), best_rates(work)
     if (work / "race.pt").exists():
         found.append(plan.job("race", "unet_small", "f1"))
     if "folds" in options.parts:
-        found += plan.folds(options.steps, chosen)
+        found += plan.folds(options.steps, rates)
+    cameras = []
     if "cameras" in options.parts:
-        found += cameras[: len(plan.CAMERA_NETWORKS)]  # seed 0 before all other seeds
+        change = chosen_change(work, options.changes)
+        (work / "change.json").write_text(json.dumps(change))
+        cameras = plan.cameras(options.camera_steps, rates, change, seeds)
+    first = len(plan.CAMERA_NETWORKS)  # seed 0 before all other seeds
+    found += cameras[:first]
     if "equal" in options.parts:
-        found += plan.equal(options.steps, chosen, seeds[:1])
-    if "variants" in options.parts:
-        found += plan.variants(options.variant_steps)
-    if "cameras" in options.parts:
-        found += cameras[len(plan.CAMERA_NETWORKS) :]
+        found += plan.equal(options.steps, rates, seeds[:1])
+    found += cameras[first:]
     if "equal" in options.parts:
-        found += plan.equal(options.steps, chosen, seeds[1:])
+        found += plan.equal(options.steps, rates, seeds[1:])
     return found
+
+
+def chosen_change(work: Path, names: list[str] | None) -> dict[str, Any]:
+    """The recipe for any camera as the variants chose it, or with the changes of these names."""
+    if names is None:
+        rows = [json.loads(path.read_text()) for path in work.glob("camera_*.json")]
+        return plan.best_change(rows)
+    return plan.together(names)
 
 
 def best_rates(work: Path) -> dict[str, float]:
