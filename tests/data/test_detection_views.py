@@ -145,3 +145,40 @@ def test_a_box_without_area_does_not_come_out_of_a_view():
     views = RandomAffine(torch.rand(1, 3, 32, 32), [target], batch_size=4, scale=(0.99, 1.01))
     _, targets = views(torch.Generator().manual_seed(0))
     assert [one["labels"].tolist() for one in targets] == [[2]] * 4
+
+
+def test_magnifications_and_shifts_fill_their_ranges():
+    """Measured in where a box of 12x8 pixels in the middle comes to lie."""
+    box = {"boxes": torch.tensor([[26.0, 20, 38, 28]]), "labels": torch.tensor([1])}
+    views = RandomAffine(torch.rand(1, 3, 48, 64), [box], 800, scale=(0.8, 1.25), jitter=0)
+    boxes = torch.cat([one["boxes"] for one in views(generator())[1]])
+    scale = (boxes[:, 2] - boxes[:, 0]) / 12
+    torch.testing.assert_close((boxes[:, 3] - boxes[:, 1]) / 8, scale)
+    assert 0.8 <= scale.min() < 0.81 and 1.24 < scale.max() <= 1.25
+    assert len(scale.unique()) > 700
+    shift = (boxes[:, :2] + boxes[:, 2:]) / 2 - torch.tensor([32.0, 24])
+    # Of a magnified image the view shows a part, in a reduced one it lies anywhere.
+    room = (scale - 1).abs()[:, None] * torch.tensor([32.0, 24])
+    share = shift / room.clamp_min(1e-6)
+    for axis in (0, 1):
+        assert -1.001 <= share[:, axis].min() < -0.97 and 0.97 < share[:, axis].max() <= 1.001
+    assert abs(torch.corrcoef(share.T)[0, 1]) < 0.1
+
+
+def test_the_strength_of_the_colours_is_handed_on():
+    images = torch.rand(1, 3, 32, 32, generator=generator())
+    target = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
+    plain, weak = (
+        RandomAffine(images, [target], scale=(1, 1), jitter=jitter)(generator())[0]
+        for jitter in (0, 0.01)
+    )
+    assert 1e-4 < (weak - plain).abs().max() < 0.04
+
+
+def test_mirror_images_across_and_down_are_drawn_for_each_image():
+    corner = torch.zeros(1, 3, 4, 6)
+    corner[:, :, 0, 0] = 1
+    target = {"boxes": torch.tensor([[0.0, 0, 1, 1]]), "labels": torch.tensor([1])}
+    batch, _ = RandomAffine(corner, [target], 400, scale=(1, 1), jitter=0)(generator())
+    counts = [int((batch[:, 0, y, x] == 1).sum()) for y in (0, -1) for x in (0, -1)]
+    assert sum(counts) == 400 and min(counts) > 70

@@ -96,3 +96,36 @@ def test_a_failed_save_leaves_the_former_checkpoint(tmp_path, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         checkpoints.save(file, 4, training.History(), {}, {})
     assert file.read_bytes() == before and list(tmp_path.iterdir()) == [file]
+
+
+def test_missing_folders_are_made(tmp_path):
+    file = tmp_path / "runs" / "mine" / "run.pt"
+    train(1, checkpoint=file)
+    assert file.is_file()
+
+
+def test_a_checkpoint_cannot_run_code(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "opened"), "w"))
+
+    torch.save({"step": 1, "history": {}, "run": Bomb()}, tmp_path / "run.pt")
+    with pytest.raises(ValueError, match="damaged"):
+        train(4, checkpoint=tmp_path / "run.pt")
+    assert not (tmp_path / "opened").exists()
+
+
+def test_all_wrappers_are_taken_off(monkeypatch):
+    network = create_model("unet_small")
+    parallel = torch.nn.DataParallel(network)
+    monkeypatch.setattr(
+        checkpoints,
+        "DistributedDataParallel",
+        Distributed := type("Distributed", (torch.nn.Module,), {}),
+    )
+    distributed = Distributed()
+    distributed.module = network
+    compiled = torch.compile(parallel, backend="eager")
+    twice = torch.compile(torch.nn.DataParallel(torch.compile(network, backend="eager")))
+    for wrapped in (network, parallel, distributed, compiled, twice):
+        assert checkpoints.without_wrappers(wrapped) is network
