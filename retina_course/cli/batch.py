@@ -9,7 +9,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,12 @@ import numpy as np
 from torch import Tensor
 
 from retina_course import __version__
+from retina_course.cli.field_angles import (
+    FieldAngle,
+    angle_facts,
+    photograph_angles,
+    scale_facts,
+)
 from retina_course.cli.listing import Listing, Photo, find_masks, list_photographs
 from retina_course.cli.output import memory_errors, message
 from retina_course.cli.own_files import PROGRAM, check_outputs, encode, mark_of
@@ -27,6 +33,7 @@ from retina_course.data.images import read_image
 from retina_course.data.reading import file_digest, printable, read_mask
 from retina_course.inference.field_of_view import as_fov, measured_diameter
 from retina_course.inference.quality import photograph_warnings
+from retina_course.inference.scale import SCALE_KEYS, describe_scale, used_field_angle
 
 SHOWN = 12  # hexadecimal digits of a digest in the table
 MAX_OWN = 10  # results of earlier runs that are named
@@ -67,7 +74,8 @@ class Batch:
     columns : sequence of str
         Of the results in the table.
     look : callable
-        Takes the photograph's path, its pixels and its field of view, and looks for something.
+        Takes the photograph's path, its pixels, its field of view and its field angle (None where
+        it is not known), and looks for something.
     card : mapping
         The network's card.
     settings : mapping
@@ -82,12 +90,14 @@ class Batch:
         A mask, or a folder of masks; see `find_masks`.
     fov_diameter : float or None
         The diameter of the field of view in pixels of the photograph.
+    field_angle : float, Path or None
+        Its width in degrees, or a table; see `photograph_angles`.
     """
 
     command: str
     endings: Sequence[str]
     columns: Sequence[str]
-    look: Callable[[Path, Tensor, Tensor], Found]
+    look: Callable[[Path, Tensor, Tensor, float | None], Found]
     card: Mapping[str, Any]
     settings: Mapping[str, object]
     output: Path
@@ -95,6 +105,7 @@ class Batch:
     again: bool
     field_of_view: Path | None
     fov_diameter: float | None
+    field_angle: FieldAngle
 
     def run(self, given: Sequence[Path]) -> int:
         """Look at all photographs.
@@ -112,22 +123,27 @@ class Batch:
         Raises
         ------
         ValueError
-            There is no photograph, a mask is missing, or results would overwrite other files.
+            There is no photograph, a mask or an angle is missing, or results would overwrite other
+            files.
         """
         listing = list_photographs(given, self.recursive)
         masks = find_masks(listing, self.field_of_view)
         photos = listing.photos
         if not photos and not listing.unmatched:
             raise ValueError(" ".join([f"No photograph in {_names(given)}.", *_left_out(listing)]))
+        angles = photograph_angles([photo.path for photo in photos], self.field_angle)
         check_outputs([(p.path, p.stem) for p in photos], self.output, self.endings, self.command)
         table = PhotoTable(self.output / f"{self.command}.csv", self.command, self.columns)
         table.refuse_others([(photo.path, photo.stem) for photo in photos])
+        if self.field_angle is not None and used_field_angle(None, self.card) is None:
+            text = "the weights' card gives no pixels_per_degree: --field-angle changes nothing"
+            print(f"retina-course: warning: {text}", file=sys.stderr)
         failed = list(listing.unmatched)
         for pattern in failed:
             _error(f"No file matches {pattern}.")
         for number, photo in enumerate(photos):
             try:
-                if not self._one(photo, masks.get(photo.path), table):
+                if not self._one(photo, masks.get(photo.path), angles[photo.path], table):
                     failed.append(str(photo.path))
             except _CannotWrite as error:
                 _error(str(error))
@@ -142,13 +158,14 @@ class Batch:
             print(f"retina-course: {text}", file=sys.stderr)
         return 1 if failed else 0
 
-    def _one(self, photo: Photo, mask: Path | None, table: PhotoTable) -> bool:
+    def _one(self, photo: Photo, mask: Path | None, angle: float | None, table: PhotoTable) -> bool:
         """Look at one photograph and write its results and its row; False where it failed."""
         started = time.perf_counter()
         row: dict[str, object] = {
             "photograph": printable(str(photo.path)),
             "output": printable(photo.stem.as_posix()),
             **self.settings,
+            **{k: "" if v is None else v for k, v in angle_facts(angle, self.card).items()},
             f"{PROGRAM}{self.command}": __version__,
         }
         files: dict[Path, bytes] = {}
@@ -164,7 +181,7 @@ class Batch:
                 print(f"{photo.path}: done before; --again computes it again", flush=True)
                 return True
             with memory_errors():
-                found = self._look(photo, mask, row)
+                found = self._look(photo, mask, angle, row)
             for ending, place in places.items():
                 files[place] = encode(found.files[ending], ending, mark)
         except (ValueError, OSError, MemoryError) as error:
@@ -184,7 +201,9 @@ class Batch:
             print(f"{photo.path}: {found.summary}, {seconds:.1f} s -> {place}", flush=True)
         return bool(files)
 
-    def _look(self, photo: Photo, mask: Path | None, row: dict[str, object]) -> Found:
+    def _look(
+        self, photo: Photo, mask: Path | None, angle: float | None, row: dict[str, object]
+    ) -> Found:
         """Read a photograph, look at it, and fill in the row."""
         with warnings.catch_warnings(record=True) as notes:
             warnings.simplefilter("always", ImageWarning)
@@ -204,22 +223,26 @@ class Batch:
             self.card,
             fov_diameter=self.fov_diameter,
             fov_is_given=mask is not None,
+            field_angle=angle,
         )
-        found = self.look(photo.path, image, fov)
+        found = self.look(photo.path, image, fov, angle)
         doubts += found.warnings
         for doubt in doubts:
             print(f"retina-course: warning: {photo.path}: {doubt}", file=sys.stderr)
         height, width = fov.shape
+        diameter = self.fov_diameter or measured_diameter(fov)
         row |= {
             "width": width,
             "height": height,
             "fov_pixels": int(fov.sum()),
-            "fov_diameter": f"{self.fov_diameter or measured_diameter(fov):g}",
+            "fov_diameter": f"{diameter:g}",
+            "pixels_per_degree": scale_facts(diameter, angle, self.card)["pixels_per_degree"],
             "fov_fraction": f"{float(fov.float().mean()):.4f}",
             **found.values,
             "warnings": printable(" ".join(doubts)),
         }
-        return found
+        seen = describe_scale(diameter, angle, self.card)
+        return replace(found, summary=f"{found.summary}; {seen}")
 
     def _given(self, mask: Path | None) -> str:
         """What the user says about the field of view, for the table."""
@@ -232,7 +255,9 @@ class Batch:
 
     def _mark(self, row: Mapping[str, object]) -> str:
         """The mark of the result files, see `own_files`."""
-        of_card = [self.card.get(key) for key in ("fov_diameter", "colours", "classes")]
+        of_card = [
+            self.card.get(key) for key in ("fov_diameter", *SCALE_KEYS, "colours", "classes")
+        ]
         text = repr([*(str(row[column]) for column in SETTINGS), *of_card])
         return f"{PROGRAM}{self.command} {hashlib.sha256(text.encode()).hexdigest()[:SHOWN]}"
 

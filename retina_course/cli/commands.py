@@ -5,7 +5,9 @@ A command returns the exit code. It raises `ValueError` or `OSError` for what ca
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from retina_course import weights as trained_weights
 from retina_course.data import datasets
@@ -46,8 +48,17 @@ def models() -> int:
         shown = ", ".join(f"{key} {value:.3f}" for key, value in main.items())
         print(f"  {name:<22} {card.get('training_data', 'training data not stated')}")
         print(f"  {'':<22} {shown} ({scores.get('set', 'set not stated')})")
+        print(f"  {'':<22} {_scale(card)}")
     print(f"\n{NOT_MEDICAL}")
     return 0
+
+
+def _scale(card: Mapping[str, Any]) -> str:
+    """The scale that a network was trained at, for the list."""
+    if "pixels_per_degree" not in card:
+        return f"field of view of {card.get('fov_diameter', '?')} pixels, whatever its angle"
+    low, high = card.get("pixels_per_degree_range", [card["pixels_per_degree"]] * 2)
+    return f"{card['pixels_per_degree']:.1f} pixels per degree (trained at {low:.1f} to {high:.1f})"
 
 
 def download(name: str, output: Path | None) -> int:

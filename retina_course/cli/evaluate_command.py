@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from torch import nn
 from tqdm import tqdm
 
 from retina_course import weights as trained_weights
+from retina_course.cli.field_angles import FieldAngle, scale_facts, set_angles
 from retina_course.cli.inputs import choose_threshold, open_data, refuse_detector
 from retina_course.cli.output import digits, score_table, warnings_as_lines, write_json
 from retina_course.cli.run_folder import made_by_us
@@ -20,7 +22,9 @@ from retina_course.data.photographs import Photographs
 from retina_course.data.reading import printable
 from retina_course.evaluation import metrics
 from retina_course.evaluation.streaming import evaluate_stream
+from retina_course.inference.field_of_view import measured_diameter
 from retina_course.inference.quality import photograph_warnings
+from retina_course.inference.scale import describe_scale
 from retina_course.inference.segmentation import segment
 
 KEYS = ("weights", "data", "digest", "pooled")  # of every JSON file that `evaluate` writes
@@ -34,6 +38,7 @@ def evaluate(
     threshold: float | None,
     flips: bool,
     vessels: str | None,
+    field_angle: FieldAngle,
     json_file: Path | None,
     device: torch.device,
 ) -> int:
@@ -53,6 +58,8 @@ def evaluate(
         Test-time augmentation: average over mirror images.
     vessels : {"white", "black"} or None
         How the masks show vessels, see `ImageFolder`.
+    field_angle : float, Path or None
+        See `set_angles`.
     json_file : Path or None
         Where all scores are written.
     device : torch.device
@@ -75,8 +82,9 @@ def evaluate(
     cut = choose_threshold(threshold, card)
     with warnings_as_lines():
         dataset = open_data(data, split, vessels)
+        set_angles(dataset, field_angle)
         digest, images = dataset.digest(), dataset.image_digests()
-        empty = _look_through(dataset, card)
+        empty, scales = _look_through(dataset, card)
         result = _scores(network.to(device), dataset, card, cut, flips)
     trained_on = [name for name, sha256 in images.items() if sha256 in card.get("trained_on", [])]
     columns = ["pooled", "mean", "sd", *(c for c in ("second observer", "empty") if c in result)]
@@ -85,6 +93,8 @@ def evaluate(
         f"threshold {digits(cut)} (F1 at 0.5: {result['f1_at_half']:.4f})\n"
     )
     print(score_table(result, columns))
+    for line, count in scales.items():
+        print(f"\n{count} of {len(dataset)} photographs: {line}.")
     if empty:
         print(
             f"\nPhotographs without a vessel in their mask: {_names(empty, dataset)}. F1 is 1 "
@@ -116,21 +126,24 @@ def _check_output(file: Path) -> None:
         raise ValueError(f"The folder {file.parent} cannot be written, so {file.name} cannot.")
 
 
-def _look_through(dataset: Photographs, card: Mapping[str, Any]) -> list[str]:
+def _look_through(dataset: Photographs, card: Mapping[str, Any]) -> tuple[list[str], Counter[str]]:
     """Read everything once, before the long work: an unusable file is an error here.
 
-    Prints what is unusual about a photograph; returns the names of those without a vessel.
+    Prints what is unusual about a photograph; returns the names of those without a vessel, and
+    how many photographs are seen at which scale.
     """
-    empty = []
+    empty, scales = [], Counter[str]()
     bar = tqdm(dataset, "reading", len(dataset), unit="photograph", leave=False)
     for photo, record in zip(bar, dataset.records, strict=True):
         if not photo.ground_truth[photo.fov].any():
             empty.append(photo.name)
         fov = torch.from_numpy(photo.fov)
+        scales[describe_scale(measured_diameter(fov), photo.field_angle, card)] += 1
         given = record.fov is not None
-        for doubt in photograph_warnings(read_image(photo.image), fov, card, fov_is_given=given):
+        rgb, angle = read_image(photo.image), photo.field_angle
+        for doubt in photograph_warnings(rgb, fov, card, fov_is_given=given, field_angle=angle):
             tqdm.write(f"retina-course: warning: {photo.name}: {doubt}", file=sys.stderr)
-    return empty
+    return empty, scales
 
 
 def _names(names: list[str], dataset: Photographs) -> str:
@@ -144,12 +157,14 @@ def _scores(
     has_second = all(record.second_observer for record in dataset.records)
     binary = {"second observer": np.zeros(4, np.int64)} if has_second else {}
     binary |= {"empty": np.zeros(4, np.int64), "half": np.zeros(4, np.int64)}
-    names = []
+    about = []
 
     def maps() -> Iterator[tuple[Any, Any, Any]]:
         for photo in tqdm(dataset, "scoring", len(dataset), unit="photograph"):
-            names.append(photo.name)
-            p = segment(network, photo.image, card, flips=flips, fov=photo.fov).probability.numpy()
+            angle, own = photo.field_angle, measured_diameter(torch.from_numpy(photo.fov))
+            about.append({"name": photo.name, **scale_facts(own, angle, card)})
+            of_field = {"fov": photo.fov, "field_angle": angle}
+            p = segment(network, photo.image, card, flips=flips, **of_field).probability.numpy()
             others = {
                 "second observer": photo.second_observer,
                 "empty": np.zeros_like(photo.fov),
@@ -161,8 +176,8 @@ def _scores(
             yield p, photo.ground_truth, photo.fov
 
     result = evaluate_stream(maps(), cut)
-    for row, name in zip(result["per_image"], names, strict=True):
-        row["name"] = name
+    for row, facts in zip(result["per_image"], about, strict=True):
+        row.update(facts)
     scores = {name: metrics.confusion_scores(counts) for name, counts in binary.items()}
     result["f1_at_half"] = scores.pop("half")["f1"]
     return result | scores

@@ -83,7 +83,9 @@ def open_boxes(data: str) -> IDRiDBoxes:
     if _own_name(data) in SETS:
         raise ValueError(f"{data} has vessels, not boxes: a detector learns from {BOXES}.")
     _check_folder(data, ".", [BOXES])
-    return IDRiDBoxes(data, split="train" if _own_name(data) == BOXES else "all")
+    if _own_name(data) == BOXES:
+        return IDRiDBoxes(data, split="train")
+    return IDRiDBoxes(data, split="all", field_angle=None)  # of a camera that is not known
 
 
 def _own_name(data: str) -> str:

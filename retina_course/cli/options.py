@@ -5,8 +5,10 @@ from pathlib import Path
 
 import torch
 
+from retina_course.cli.field_angles import add_field_angle
 from retina_course.cli.inputs import SETS
 from retina_course.data.photographs import VESSELS
+from retina_course.inference.scale import DEFAULT_FIELD_ANGLE
 from retina_course.training.devices import default_device
 
 DATA_HELP = (
@@ -59,6 +61,7 @@ def add_photographs(parser: argparse.ArgumentParser, weights: str, threshold: st
         help="diameter that the whole field of view would have, where the photograph shows only "
         "a part of it (default: as found)",
     )
+    add_field_angle(parser, f"{DEFAULT_FIELD_ANGLE:g}, the best guess that was measured")
     add_weights(parser, weights)
     add_prediction(parser, threshold)
     add_device(parser)

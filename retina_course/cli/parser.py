@@ -19,6 +19,7 @@ from retina_course.cli import (
     photo_commands,
     train_command,
 )
+from retina_course.cli.field_angles import add_field_angle
 from retina_course.cli.options import (
     add_data,
     add_device,
@@ -29,6 +30,7 @@ from retina_course.cli.options import (
     seed_number,
 )
 from retina_course.cli.recipe_options import add_recipe
+from retina_course.inference.scale import DEFAULT_FIELD_ANGLE
 from retina_course.models import list_models
 
 AddParser = Callable[..., argparse.ArgumentParser]
@@ -96,13 +98,14 @@ def _segment(add: AddParser) -> None:
         photo_commands.segment_photographs,
         "find the vessels in photographs",
         "retina-course segment eye.jpg -o results\n"
-        "retina-course segment photos -o results --recursive\n"
+        "retina-course segment photos -o results --recursive --field-angle 45\n"
         "retina-course segment photos/*.png -o results --weights mine/unet_small.safetensors",
         "Writes for each photograph NAME_vessels.png (white on black), NAME_probability.png "
-        "(16-bit grey, 65535 = 1) and NAME_overlay.jpg into DIR, and a row of DIR/segment.csv. Any "
-        "size, any camera: the photograph is resampled so that its field of view has the size that "
-        "the network was trained on. Given again, the command skips what is done. "
-        + commands.NOT_MEDICAL,
+        "(16-bit grey, 65535 = 1) and NAME_overlay.jpg into DIR, and a row of DIR/segment.csv. "
+        "Photographs of any size are taken, and resampled to the pixels per degree that the "
+        "network was trained at: say how wide the camera's field of view is (--field-angle). "
+        "Expect more errors on cameras and diseases that the training lacked. Given again, the "
+        "command skips what is done. " + commands.NOT_MEDICAL,
     )
     add_photographs(parser, "unet_small", "vessel where the probability is at least T")
 
@@ -117,10 +120,11 @@ def _detect(add: AddParser) -> None:
         "retina-course detect eye.jpg -o results\n"
         "retina-course detect photos -o results --threshold 0.2",
         "Writes for each photograph NAME_boxes.jpg, with its boxes, NAME_boxes.json, their labels, "
-        "scores and corners in pixels, into DIR, and a row of DIR/detect.csv. Any size, any "
-        "camera. Given again, the command skips what is done. A box without "
-        "a lesion in it and a lesion without a box are common: see the card's scores "
-        "(`retina-course models`). " + commands.NOT_MEDICAL,
+        "scores and corners in pixels, into DIR, and a row of DIR/detect.csv. Photographs of any "
+        "size are taken, and resampled to the pixels per degree that the network was trained at: "
+        "say how wide the camera's field of view is (--field-angle). Given again, the command "
+        "skips what is done. A box without a lesion in it and a lesion without a box are common: "
+        "see the card's scores (`retina-course models`). " + commands.NOT_MEDICAL,
     )
     add_photographs(parser, "retina_net", "boxes with a score of at least T")
 
@@ -142,6 +146,11 @@ def _train(add: AddParser) -> None:
         f"{inputs.BOXES}, or a folder with NNNN.txt beside each photograph NNNN.jpg.",
     )
     add_data(parser)
+    add_field_angle(
+        parser,
+        "that of a published set; else the weights are for one camera, or with --from "
+        f"{DEFAULT_FIELD_ANGLE:g} is assumed",
+    )
     add_output(parser, "folder of this run; no file of yours is replaced there")
     parser.add_argument("--model", choices=list_models(), help="default: unet_small")
     parser.add_argument(
@@ -172,6 +181,7 @@ def _evaluate(add: AddParser) -> None:
         "training images.",
     )
     add_data(parser)
+    add_field_angle(parser, f"that of a published set, else {DEFAULT_FIELD_ANGLE:g}")
     add_weights(parser, "unet_small")
     parser.add_argument(
         "--split",

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from retina_course import weights as trained_weights
 from retina_course.cli.batch import SHOWN, Batch, Found
+from retina_course.cli.field_angles import scale_facts
 from retina_course.cli.inputs import choose_threshold, refuse_detector, refuse_segmentor
 from retina_course.data.reading import printable
 from retina_course.figures.plotting import BOX_COLOURS, overlay_image
@@ -52,7 +53,7 @@ def segment_photographs(
     fov_diameter : float, optional
         See `Batch`.
     **where
-        `output`, `recursive`, `again` and `field_of_view`: see `Batch`.
+        `output`, `recursive`, `again`, `field_of_view` and `field_angle`: see `Batch`.
 
     Returns
     -------
@@ -69,8 +70,9 @@ def segment_photographs(
     cut = choose_threshold(threshold, card)
     model.to(device)
 
-    def look(path: Path, image: Tensor, fov: Tensor) -> Found:
-        result = segment(model, image, card, flips=flips, fov=fov, fov_diameter=fov_diameter)
+    def look(path: Path, image: Tensor, fov: Tensor, angle: float | None) -> Found:
+        of_field: dict[str, Any] = {"fov": fov, "fov_diameter": fov_diameter, "field_angle": angle}
+        result = segment(model, image, card, flips=flips, **of_field)
         vessels = ((result.probability >= cut) & fov).numpy()
         grey = (result.probability.numpy() * 65535).round().astype(np.uint16)
         share = float(vessels.sum() / int(fov.sum()))
@@ -125,7 +127,7 @@ def detect_photographs(
     fov_diameter : float, optional
         See `Batch`.
     **where
-        `output`, `recursive`, `again` and `field_of_view`: see `Batch`.
+        `output`, `recursive`, `again`, `field_of_view` and `field_angle`: see `Batch`.
 
     Returns
     -------
@@ -144,8 +146,9 @@ def detect_photographs(
     # The stubs of torch call every attribute of a module a tensor or a module.
     names = card.get("classes") or [f"class {i + 1}" for i in range(cast(int, model.num_classes))]
 
-    def look(path: Path, image: Tensor, fov: Tensor) -> Found:
-        found = detect(model, image, card, flips=flips, fov=fov, fov_diameter=fov_diameter)
+    def look(path: Path, image: Tensor, fov: Tensor, angle: float | None) -> Found:
+        of_field: dict[str, Any] = {"fov": fov, "fov_diameter": fov_diameter, "field_angle": angle}
+        found = detect(model, image, card, flips=flips, **of_field)
         boxes, scores, labels = (found[key].tolist() for key in ("boxes", "scores", "labels"))
         rows = [
             {
@@ -161,6 +164,7 @@ def detect_photographs(
             "width": image.shape[2],
             "height": image.shape[1],
             "box": "x1, y1, x2, y2 in pixels of the photograph",
+            **scale_facts(fov_diameter or measured_diameter(fov), angle, card),
             "threshold": cut,
             "intended_use": trained_weights.INTENDED_USE,
             "detections": rows,

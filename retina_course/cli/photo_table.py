@@ -9,9 +9,15 @@ from pathlib import Path
 from retina_course.cli.own_files import PROGRAM
 from retina_course.data.reading import file_digest, printable
 
-COLUMNS = ("photograph", "output", "width", "height", "fov_pixels", "fov_diameter", "fov_fraction")
+COLUMNS = (
+    *("photograph", "output", "width", "height"),
+    *("fov_pixels", "fov_diameter", "fov_fraction", "pixels_per_degree"),
+)
 # What a photograph is not looked at again for, if nothing of it has changed:
-SETTINGS = ("sha256", "weights_sha256", "threshold", "flips", "field_of_view")
+SETTINGS = (
+    *("sha256", "weights_sha256", "threshold", "flips", "field_of_view"),
+    *("field_angle", "field_angle_is"),
+)
 LAST = ("seconds", "weights", "warnings", "error")
 
 

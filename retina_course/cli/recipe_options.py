@@ -11,7 +11,8 @@ HELP = {
     "batch_size": "crops in a batch, for detectors photographs",
     "crop": "side of the crops in pixels; detectors see whole photographs",
     "lr": "highest learning rate",
-    "fov_diameter": "pixels to which the diameter of the field of view is resampled",
+    "fov_diameter": "pixels to which the diameter of the field of view is resampled, the widest "
+    "where their angles differ",
     "rotation": "largest random turn in degrees; detectors have none",
     "jitter": "strength of the random change of colours, 0 to 1",
 }

@@ -12,12 +12,14 @@ from torch import nn
 from tqdm import tqdm
 
 from retina_course import weights
+from retina_course.cli.field_angles import FieldAngle, set_angles
 from retina_course.cli.output import digits, memory_errors, warnings_as_lines, write_json
 from retina_course.cli.run_folder import RunFolder
 from retina_course.cli.training_kinds import Boxes, Kind, Vessels
 from retina_course.data.images import read_image
 from retina_course.data.reading import printable
 from retina_course.inference.colours import GREY, measure_colours, saturation
+from retina_course.inference.scale import DEFAULT_FIELD_ANGLE, trained_scale
 from retina_course.models import DETECTORS
 from retina_course.training.devices import distributed
 
@@ -32,6 +34,7 @@ def train(
     start: str | None,
     seed: int,
     vessels: str | None,
+    field_angle: FieldAngle,
     device: torch.device,
     **numbers: float | None,
 ) -> int:
@@ -54,6 +57,8 @@ def train(
         Everything random follows from it.
     vessels : {"white", "black"} or None
         How the masks show vessels, see `ImageFolder`.
+    field_angle : float, Path or None
+        See `set_angles`.
     device : torch.device
         Where the network is trained.
     **numbers : float or None
@@ -73,10 +78,13 @@ def train(
     """
     base = _base(model, start)
     kind = Boxes() if base["model"] in DETECTORS else Vessels()
-    recipe = _recipe(kind, base, numbers)
     run = RunFolder(output, base["model"])
     with warnings_as_lines():
         dataset = kind.open(data, vessels)
+        set_angles(dataset, field_angle)
+        widest = _widest_field(dataset, base)
+        recipe = _recipe(kind, base, numbers, widest)
+        scale = trained_scale(recipe.fov_diameter, widest, kind.magnification) if widest else {}
         settings = {
             "model": base["model"],
             "data": printable(data),
@@ -85,6 +93,7 @@ def train(
             "recipe": asdict(recipe),
             **({"vessels": vessels} if vessels else {}),
             **({"from": base["sha256"]} if start else {}),
+            **({"field_angles": dataset.field_angles} if field_angle else {}),
         }
         run.compare(settings)
         if run.card() is None:
@@ -93,6 +102,12 @@ def train(
                 "model": base["model"],
                 "options": dict(base.get("options", kind.options)),
                 "fov_diameter": recipe.fov_diameter,
+                **scale,
+                **(
+                    {"field_angles": sorted(set(map(float, filter(None, dataset.field_angles))))}
+                    if widest
+                    else {}
+                ),
                 **kind.about(recipe),
                 **about,
                 "seed": seed,
@@ -111,6 +126,7 @@ def train(
                     seed=seed,
                     checkpoint=run.checkpoint,
                     device=device,
+                    pixels_per_degree=recipe.fov_diameter / widest if widest else None,
                 )
             if not is_first:
                 return 0
@@ -134,7 +150,31 @@ def _base(model: str | None, start: str | None) -> dict[str, Any]:
     return card
 
 
-def _recipe(kind: Kind, base: Mapping[str, Any], numbers: Mapping[str, float | None]) -> Any:
+def _widest_field(dataset: Any, base: Mapping[str, Any]) -> float | None:
+    """The largest field angle of the photographs; None where no scale in degrees is known.
+
+    Weights to start from have such a scale: there the default angle is assumed.
+    """
+    if None in dataset.field_angles and base.get("pixels_per_degree"):
+        print(
+            f"Field angle: {DEFAULT_FIELD_ANGLE:g} degrees assumed; --field-angle says it rightly."
+        )
+        dataset.set_field_angles(DEFAULT_FIELD_ANGLE)
+    elif None in dataset.field_angles:
+        print(
+            "Field angle: not known. The weights will suit photographs of the same camera; to use "
+            "them for others, say it now (--field-angle)."
+        )
+        return None
+    return max(dataset.field_angles)
+
+
+def _recipe(
+    kind: Kind,
+    base: Mapping[str, Any],
+    numbers: Mapping[str, float | None],
+    widest: float | None,
+) -> Any:
     """The recipe of a network, with the numbers that were given in place of its own."""
     own: dict[str, Any] = {"lr": kind.learning_rate(base["model"])}
     if "options" in base:  # weights to start from
@@ -145,6 +185,8 @@ def _recipe(kind: Kind, base: Mapping[str, Any], numbers: Mapping[str, float | N
             )
         own["lr"] /= GENTLER
         own |= {key: base[key] for key in ("fov_diameter",) if key in base}
+        if "pixels_per_degree" in base and widest:
+            own["fov_diameter"] = round(base["pixels_per_degree"] * widest)
     given = {key: value for key, value in numbers.items() if value is not None}
     known = {field.name for field in fields(kind.recipe)}
     foreign = [f"--{key.replace('_', '-')}" for key in given if key not in known]

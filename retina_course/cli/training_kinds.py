@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from retina_course.cli.inputs import open_boxes, open_data
+from retina_course.data.augment import RandomCrops
 from retina_course.data.detection import LESION_CLASSES
 from retina_course.data.idrid import BoxedPhotograph, IDRiDBoxes
 from retina_course.data.photographs import Photograph, Photographs
@@ -18,7 +19,12 @@ from retina_course.inference.detection import detect
 from retina_course.inference.field_of_view import find_fov
 from retina_course.inference.segmentation import segment
 from retina_course.training.checkpoints import History
-from retina_course.training.detector_recipe import DETECTOR_OPTIONS, DetectorRecipe, train_detector
+from retina_course.training.detector_recipe import (
+    DETECTOR_OPTIONS,
+    SCALE,
+    DetectorRecipe,
+    train_detector,
+)
 from retina_course.training.recipe import Recipe, learning_rate, train_vessels
 
 IOU = 0.5  # of a hit, for the threshold and the average precision of a detector
@@ -30,6 +36,7 @@ class Vessels:
     recipe = Recipe
     options: Mapping[str, Any] = {"num_classes": 1}
     object = "vessel"
+    magnification = RandomCrops.scale
 
     def learning_rate(self, name: str) -> float:
         """The highest learning rate that suits a network."""
@@ -61,7 +68,8 @@ class Vessels:
         """The best threshold on the training photographs, and the scores there."""
         counts = PixelCounts()
         for photo in tqdm(dataset, "scoring", len(dataset), unit="photograph"):
-            p = segment(model, photo.image, card, fov=photo.fov).probability.numpy()
+            found = segment(model, photo.image, card, fov=photo.fov, field_angle=photo.field_angle)
+            p = found.probability.numpy()
             counts.add(*pool([p], [photo.ground_truth], [photo.fov]))
         threshold = counts.best_threshold()
         about = {"set": "the training images themselves"}
@@ -78,6 +86,7 @@ class Boxes:
     recipe = DetectorRecipe
     options: Mapping[str, Any] = DETECTOR_OPTIONS
     object = "box"
+    magnification = SCALE
 
     def learning_rate(self, name: str) -> float:
         """The highest learning rate that suits a network."""
@@ -111,7 +120,7 @@ class Boxes:
         """The best threshold on the training photographs, and the scores there."""
         found, truth = [], []
         for photo in tqdm(dataset, "scoring", len(dataset), unit="photograph"):
-            found.append(detect(model, photo.image, card))
+            found.append(detect(model, photo.image, card, field_angle=photo.field_angle))
             truth.append({"boxes": photo.boxes, "labels": photo.labels})
         labels = sorted({label for one in truth for label in one["labels"].tolist()})
         any_found = any(len(one["boxes"]) for one in found)

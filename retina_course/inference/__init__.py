@@ -1,12 +1,12 @@
 """From a photograph to a result in its own pixels: vessel maps, boxes, any network's output."""
 
+from retina_course.inference.boxed_images import stack_boxed_images
 from retina_course.inference.detection import (
     detect,
     detect_all,
     detect_in_crop,
     detect_photographs,
     ellipses,
-    stack_boxed_images,
 )
 from retina_course.inference.field_of_view import crop_to_fov, find_fov, fov_window, resize
 from retina_course.inference.prediction import FLIPS, evaluating, pad, predict

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from retina_course.data.field_angles import check_field_angle
+from retina_course.data.idrid import BoxedPhotograph
+from retina_course.data.photographs import Photograph
 from retina_course.inference.field_of_view import trained_diameter
 
 DEFAULT_FIELD_ANGLE = 45.0  # degrees, where none is given: see benchmarks/analysis/default_angle.py
@@ -193,6 +195,37 @@ def trained_scale(
         "pixels_per_degree": round(centre, 4),
         "pixels_per_degree_range": [round(centre * magnification, 4) for magnification in scale],
     }
+
+
+def training_diameter(
+    photo: Photograph | BoxedPhotograph, fov_diameter: float, pixels_per_degree: float | None
+) -> float:
+    """The pixels that the field of view of a photograph is to have in training.
+
+    Parameters
+    ----------
+    photo : Photograph or BoxedPhotograph
+        The photograph.
+    fov_diameter : float
+        Pixels, the same for all photographs.
+    pixels_per_degree : float or None
+        Where it is given, each degree of the photograph's field angle gets as many instead.
+
+    Returns
+    -------
+    float
+        The diameter.
+
+    Raises
+    ------
+    ValueError
+        The field angle is needed, and the photograph does not carry it.
+    """
+    if pixels_per_degree is None:
+        return fov_diameter
+    if photo.field_angle is None:
+        raise ValueError(f"The field angle of {photo.name} is not known; give it in degrees.")
+    return round(pixels_per_degree * photo.field_angle)
 
 
 def _positive(card: Mapping[str, Any], key: str) -> float:

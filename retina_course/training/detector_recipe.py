@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from retina_course.data.detection import LESION_CLASSES, RandomAffine
 from retina_course.data.idrid import BoxedPhotograph
-from retina_course.inference.detection import stack_boxed_images
+from retina_course.inference.boxed_images import stack_boxed_images
 from retina_course.models import create_model
 from retina_course.training.checkpoints import History
 from retina_course.training.devices import default_device, seed_everything
@@ -81,6 +81,7 @@ def train_detector(
     checkpoint: str | PathLike[str] | None = None,
     device: torch.device | None = None,
     precision: torch.dtype | None = None,
+    pixels_per_degree: float | None = None,
     **fit_options: Any,
 ) -> tuple[nn.Module, History]:
     """Train the detector `name` to find the boxes of photographs.
@@ -108,6 +109,8 @@ def train_detector(
         Where to train. The GPU where there is one, by default.
     precision : torch.dtype, optional
         Type of the autocast, see `fit`.
+    pixels_per_degree : float, optional
+        For photographs of cameras with different field angles, see `stack_boxed_images`.
     **fit_options
         Further options of `fit`, e.g. `validate`, `every` or `progress`.
 
@@ -137,7 +140,9 @@ def train_detector(
     2
     """
     device = device or default_device()
-    images, targets = stack_boxed_images(photographs, recipe.fov_diameter)
+    images, targets = stack_boxed_images(
+        photographs, recipe.fov_diameter, pixels_per_degree=pixels_per_degree
+    )
     if not any(len(target["boxes"]) for target in targets):
         raise ValueError("No photograph has a box: there is nothing to learn.")
     if recipe.batch_size == 1 and max(images.shape[2:]) <= 32:
@@ -164,6 +169,7 @@ def train_detector(
             "model": name,
             "options": dict(options),
             **asdict(recipe),
+            **({"pixels_per_degree": pixels_per_degree} if pixels_per_degree else {}),
             "precision": str(precision),
         },
         **fit_options,

@@ -19,6 +19,7 @@ from retina_course.data.datasets import Photograph
 from retina_course.data.images import read_image
 from retina_course.inference.colours import darken_surround
 from retina_course.inference.field_of_view import fov_window, resize
+from retina_course.inference.scale import training_diameter
 from retina_course.models import create_model
 from retina_course.training.checkpoints import History
 from retina_course.training.devices import default_device, seed_everything
@@ -88,6 +89,7 @@ def train_vessels(
     checkpoint: str | PathLike[str] | None = None,
     device: torch.device | None = None,
     precision: torch.dtype | None = None,
+    pixels_per_degree: float | None = None,
     **fit_options: Any,
 ) -> tuple[nn.Module, History]:
     """Train the network `name`, with one output channel, to find vessels.
@@ -115,6 +117,8 @@ def train_vessels(
         Where to train. The GPU where there is one, by default.
     precision : torch.dtype, optional
         Type of the autocast, see `fit`.
+    pixels_per_degree : float, optional
+        For photographs of cameras with different field angles, see `stack_images`.
     **fit_options
         Further options of `fit`, e.g. `validate`, `every` or `progress`.
 
@@ -147,7 +151,7 @@ def train_vessels(
     """
     device = device or default_device()
     check_sizes(name, options or {}, recipe.batch_size, recipe.crop)
-    images, targets = stack_images(photographs, recipe.fov_diameter)
+    images, targets = stack_images(photographs, recipe.fov_diameter, pixels_per_degree)
     seed_everything(seed)
     model = create_model(name, **(options or {}))
     if initial is None:
@@ -174,6 +178,7 @@ def train_vessels(
             "model": name,
             **({"options": options} if options else {}),
             **asdict(recipe),
+            **({"pixels_per_degree": pixels_per_degree} if pixels_per_degree else {}),
             "precision": str(precision),
         },
         **fit_options,
@@ -181,7 +186,9 @@ def train_vessels(
     return model.cpu(), history
 
 
-def stack_images(photographs: Iterable[Photograph], fov_diameter: int) -> tuple[Tensor, Tensor]:
+def stack_images(
+    photographs: Iterable[Photograph], fov_diameter: int, pixels_per_degree: float | None = None
+) -> tuple[Tensor, Tensor]:
     """Turn photographs into one batch of images and one of vessels, of one size and one scale.
 
     Each photograph is cropped to its field of view, with a small margin, and resampled so that the
@@ -195,6 +202,9 @@ def stack_images(photographs: Iterable[Photograph], fov_diameter: int) -> tuple[
         M photographs of any size.
     fov_diameter : int
         Pixels that the longer side of the field of view is to span.
+    pixels_per_degree : float, optional
+        Pixels that each degree of its `field_angle` is to span, in the place of `fov_diameter`:
+        so photographs of different cameras have one scale.
 
     Returns
     -------
@@ -206,9 +216,13 @@ def stack_images(photographs: Iterable[Photograph], fov_diameter: int) -> tuple[
     Raises
     ------
     ValueError
-        If there is no photograph, no vessel in any, or nothing but vessels.
+        If there is no photograph, no vessel in any, or nothing but vessels, or if the field angle
+        of a photograph is needed and not known.
     """
-    crops = [_view(photograph, fov_diameter) for photograph in photographs]
+    crops = [
+        _view(photo, training_diameter(photo, fov_diameter, pixels_per_degree))
+        for photo in photographs
+    ]
     if not crops:
         raise ValueError("No photograph to train on.")
     height, width = (max(crop.shape[axis] for crop in crops) for axis in (1, 2))
@@ -275,7 +289,7 @@ def learning_rate(name: str) -> float:
     return 1e-2 if weights < 300_000 else 1e-3
 
 
-def _view(photograph: Photograph, fov_diameter: int) -> Tensor:
+def _view(photograph: Photograph, fov_diameter: float) -> Tensor:
     """Image and vessels of one photograph, `(4, h, w)`."""
     fov = torch.from_numpy(photograph.fov)
     rows, columns, size = fov_window(fov, fov_diameter)

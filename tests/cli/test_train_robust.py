@@ -213,7 +213,7 @@ def test_inverted_masks_are_asked_for(data, train, tmp_path, capsys):
         ("chase-db1", "Did you mean chase_db1?"),
         ("hfr", "Did you mean hrf?"),
         ("idrid_boxes", "idrid_boxes has boxes, not vessels."),
-        ("abacus", "Expected a folder or chase_db1, hrf, stare, drive."),
+        ("abacus", "Expected a folder or chase_db1, hrf, stare, drive, fives."),
     ],
 )
 def test_a_data_set_that_was_perhaps_meant_is_named(data, told, tmp_path, monkeypatch, capsys):

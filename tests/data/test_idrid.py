@@ -44,6 +44,19 @@ def test_idrid_gives_pixels_and_labels_from_one(tmp_path):
     assert data[0].labels.tolist() == [1]
 
 
+def test_idrid_carries_the_angle_of_its_camera_or_those_that_are_given(tmp_path):
+    root = make_idrid(tmp_path / "IDRiD_boxes")
+    assert {photo.field_angle for photo in IDRiDBoxes(root, "all")} == {50}
+    assert IDRiDBoxes(root, "all", field_angle=None)[0].field_angle is None
+    angles = {f"{i:04d}.jpg": 30 + i for i in range(9)}
+    assert [p.field_angle for p in IDRiDBoxes(root, "all", angles)] == [*range(30, 39)]
+    data = IDRiDBoxes(root, "all")
+    assert data.set_field_angles(angles | {"no.jpg": 1}) == ["no.jpg"]
+    assert data[3].field_angle == 33
+    with pytest.raises(ValueError, match="got -5"):
+        IDRiDBoxes(root, field_angle=-5)
+
+
 def test_idrids_halves_are_disjoint_complete_and_always_the_same(tmp_path, monkeypatch):
     root = make_idrid(tmp_path / "IDRiD_boxes")
     names = {

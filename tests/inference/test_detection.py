@@ -11,13 +11,13 @@ from torch import nn
 from retina_course import create_model, weights
 from retina_course.data.detection import boxes_from_masks
 from retina_course.data.idrid import BoxedPhotograph, IDRiDBoxes
+from retina_course.inference.boxed_images import stack_boxed_images
 from retina_course.inference.detection import (
     detect,
     detect_all,
     detect_in_crop,
     detect_photographs,
     ellipses,
-    stack_boxed_images,
 )
 from retina_course.models.detection.boxes import iou
 
@@ -211,6 +211,17 @@ def test_boxes_that_vanish_at_the_training_scale_are_left_out():
     photo = BoxedPhotograph("a", photo.image, boxes, torch.tensor([3, 1, 2]))
     _, (target,) = stack_boxed_images([photo], 40)  # a third; the last box lies outside the field
     assert target["labels"].tolist() == [3]
+
+
+def test_photographs_of_two_cameras_are_stacked_at_one_scale():
+    pixels = (255 * photograph()).astype(np.uint8)
+    box, label = torch.tensor([[60.0, 60, 90, 90]]), torch.ones(1, dtype=torch.int64)
+    photos = [BoxedPhotograph("a", pixels, box, label, angle) for angle in (20, 40)]
+    _, targets = stack_boxed_images(photos, 999, pixels_per_degree=2)
+    narrow, wide = ((t["boxes"][0, 2] - t["boxes"][0, 0]).item() for t in targets)
+    assert wide == pytest.approx(2 * narrow, rel=0.05)
+    with pytest.raises(ValueError, match="The field angle of b is not known"):
+        stack_boxed_images([BoxedPhotograph("b", pixels, box, label)], 99, pixels_per_degree=2)
 
 
 def test_ellipses_fill_their_boxes_and_small_ones_lie_on_top():
