@@ -31,7 +31,6 @@ PROGRAM = Program(
     question="Which field angle is the best guess for a photograph whose camera is not known?",
     results=("default_angle.json",),
     commands=("python -m benchmarks.analysis.default_angle",),
-    hours=0.1,
     data=("CHASE_DB1",),
     inputs=("retina_course/weights/unet_small.*",),
 )
