@@ -123,7 +123,7 @@ def test_the_split_that_a_command_uses(name, tmp_path, monkeypatch, weights_file
 def test_the_split_that_a_detector_learns_from(tmp_path, monkeypatch):
     asked = []
 
-    def boxes(*root, split):
+    def boxes(*root, split, **_):
         asked.append((*(str(one).rsplit("/", 1)[-1] for one in root), split))
         raise ValueError("asked")
 

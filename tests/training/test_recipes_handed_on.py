@@ -170,3 +170,13 @@ def test_images_lie_at_the_top_left_of_what_is_added():
     assert images[0, :, :5, :5].amax() == 0  # the surround of the disc
     assert images.shape[3] > 60 > right and images[0, :, :, 55:].amax() == 0 == targets[0].min()
     assert bottom < images.shape[2] - 1
+
+
+def test_crops_that_a_network_cannot_take_are_refused_before_the_photographs_are_read(runs):
+    def unread():
+        raise AssertionError("a photograph was read")
+        yield
+
+    for name, crop, options in (("unet_small", 50, {}), ("unet_large", 48, {"fold": 4})):
+        with pytest.raises(ValueError, match=f"{name} cannot be trained on batches of 3 crops of"):
+            train_vessels(name, unread(), replace(RECIPE, crop=crop), options=options)
