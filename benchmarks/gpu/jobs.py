@@ -91,10 +91,11 @@ def equal(job: dict[str, Any], folder: Path) -> dict[str, Any]:
     plain = segment_all(model, test, {"fov_diameter": diameter(job["network"])}, flips=False)
     maps = held_out_maps(model, job, test)
     cut = folds_threshold(job, folder)
-    row = metrics.evaluate(*maps, cut)
-    for image, photograph in zip(row["per_image"], test, strict=True):
-        image["name"] = photograph.name
-    row["f1_at_half"] = counts(*maps).scores(0.5)["f1"]
+    pooled = counts(*maps)
+    row = {"pooled": pooled.scores(cut), "f1_at_half": pooled.scores(0.5)["f1"], "per_image": []}
+    for photograph, *one in zip(test, *maps, strict=True):
+        scores = metrics.scores(*metrics.pool(*([part] for part in one)), cut)
+        row["per_image"].append({"name": photograph.name} | scores)
     for photograph, probability in zip(test, maps[0], strict=True):
         found = Image.fromarray((probability >= cut) & photograph.fov)
         buffer = io.BytesIO()
@@ -139,7 +140,8 @@ def camera(job: dict[str, Any], folder: Path) -> dict[str, Any]:
         progress=False,
         every=recipe.steps,
     )
-    save_weights(model, folder / f"{job['name']}.safetensors")
+    if job["keep"]:
+        save_weights(model, folder / f"{job['name']}.safetensors")
     row = {"training_seconds": history.seconds, "loss": smooth(history.loss)}
     row["recipe"] = asdict(recipe)
     model.to(device)

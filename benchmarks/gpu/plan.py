@@ -5,7 +5,7 @@ from typing import Any
 from benchmarks.gpu.networks import NAMES
 
 SEEDS = (0, 1, 2)
-RATES = (1e-3, 3e-3, 1e-2, 3e-2)  # the same trials for every network
+RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)  # the same trials for every network
 TRIED = ("unet_small", "retina_segmentor")  # on these the recipe for any camera is chosen
 CAMERA_NETWORKS = ("unet_small", "w_net", "retina_segmentor")
 SIZES = {"crop": 256, "batch_size": 8}
@@ -60,7 +60,7 @@ def variants(steps: int, rates: dict[str, float]) -> list[dict[str, Any]]:
                 found.append(camera(network, label, sources, steps, rates[network], change))
         sources = {"synthetic": 1.0}
         found.append(camera(network, "synthetic_full", sources, steps, rates[network], {}))
-    return [job | {"scales": (14.0, 21.3)} for job in found]
+    return [job | {"scales": (14.0, 21.3), "keep": False} for job in found]
 
 
 def best_change(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def cameras(
     for network in CAMERA_NETWORKS:
         for fold in ("a", "b"):
             held = camera(network, f"both_not_{fold}", both, steps, rates[network], change)
-            found.append(held | {"without": f"not {fold}"})
+            found.append(held | {"without": f"not {fold}", "keep": False})
         for source in ("chase", "hrf"):
             sources = {source: 1 - share} | ({"synthetic": share} if share else {})
             label = f"{source}_alone"
@@ -139,4 +139,4 @@ def camera(
     recipe = {"steps": steps, "lr": rate} | SIZES | change.get("recipe", {})
     name = f"camera_{network}_{label}_seed{seed}"
     found = {"kind": "camera", "name": name, "network": network, "seed": seed}
-    return found | {"sources": sources, "recipe": recipe}
+    return found | {"sources": sources, "recipe": recipe, "keep": True}

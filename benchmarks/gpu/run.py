@@ -145,7 +145,7 @@ def best_rates(work: Path) -> dict[str, float]:
             > best.get(row["network"], {"held_out": {"auc": 0}})["held_out"]["auc"]
         ):
             best[row["network"]] = row
-    return dict.fromkeys(NAMES, plan.RATES[1]) | {name: row["lr"] for name, row in best.items()}
+    return dict.fromkeys(NAMES, plan.RATES[2]) | {name: row["lr"] for name, row in best.items()}
 
 
 def finish(
