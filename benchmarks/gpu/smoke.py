@@ -69,7 +69,7 @@ def detector_step(name: str) -> dict[str, float]:
     images, targets = synthetic_detection(2, size=128)
     device = default_device()
     sample = RandomAffine(images, targets, batch_size=2)
-    history = fit(create_model(name).to(device), sample, 3, lr=1e-3, progress=False)
+    history = fit(create_model(name, num_classes=4).to(device), sample, 3, lr=1e-3, progress=False)
     return {"first_loss": history.loss[0], "last_loss": history.loss[-1]}
 
 
