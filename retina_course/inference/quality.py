@@ -1,7 +1,9 @@
 """What in a photograph or its result is unlike everything that the networks were tried on.
 
 Plain rules, each with a bound that no photograph of CHASE_DB1 (28), HRF (45) and IDRiD_boxes (240)
-crosses; their ranges stand beside the bounds. A rule refuses nothing: it returns a sentence.
+crosses; their ranges stand beside the bounds. One rule follows from the network's card: the
+photograph has fewer pixels per degree than all of the training. IDRiD_boxes has 12, which is coarse
+for the vessel networks of the package. A rule refuses nothing: it returns a sentence.
 """
 
 from collections.abc import Iterator, Mapping
