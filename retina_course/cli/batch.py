@@ -24,7 +24,7 @@ from retina_course.cli.field_angles import (
     scale_facts,
 )
 from retina_course.cli.listing import Listing, Photo, find_masks, list_photographs
-from retina_course.cli.output import memory_errors, message
+from retina_course.cli.output import clear_up, memory_errors, message
 from retina_course.cli.own_files import PROGRAM, check_outputs, encode, mark_of
 from retina_course.cli.photo_table import SETTINGS, PhotoTable
 from retina_course.data.files import write_together
@@ -138,6 +138,8 @@ class Batch:
         if self.field_angle is not None and used_field_angle(None, self.card) is None:
             text = "the weights' card gives no pixels_per_degree: --field-angle changes nothing"
             print(f"retina-course: warning: {text}", file=sys.stderr)
+        for folder in sorted({(self.output / photo.stem).parent for photo in photos}):
+            clear_up(folder)
         failed = list(listing.unmatched)
         for pattern in failed:
             _error(f"No file matches {pattern}.")

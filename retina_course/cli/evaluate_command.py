@@ -15,7 +15,7 @@ from tqdm import tqdm
 from retina_course import weights as trained_weights
 from retina_course.cli.field_angles import FieldAngle, scale_facts, set_angles
 from retina_course.cli.inputs import choose_threshold, open_data, refuse_detector
-from retina_course.cli.output import digits, score_table, warnings_as_lines, write_json
+from retina_course.cli.output import clear_up, digits, score_table, warnings_as_lines, write_json
 from retina_course.cli.run_folder import made_by_us
 from retina_course.data.images import read_image
 from retina_course.data.photographs import Photographs
@@ -124,6 +124,7 @@ def _check_output(file: Path) -> None:
         )
     if not os.access(file.parent, os.W_OK):
         raise ValueError(f"The folder {file.parent} cannot be written, so {file.name} cannot.")
+    clear_up(file.parent)
 
 
 def _look_through(dataset: Photographs, card: Mapping[str, Any]) -> tuple[list[str], Counter[str]]:

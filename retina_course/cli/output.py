@@ -10,7 +10,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, TextIO
 
-from retina_course.data.files import write_atomically
+from retina_course.data.files import clear_leftovers, write_atomically
 from retina_course.data.image_files import ImageWarning
 
 
@@ -35,6 +35,20 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_nan(item) for item in value]
     return None if isinstance(value, float) and value != value else value
+
+
+def clear_up(folder: Path) -> None:
+    """Remove what killed runs have left half-written in a folder; name what is too young for it.
+
+    Parameters
+    ----------
+    folder : Path
+        Where results are to be written; it may be absent.
+    """
+    if stay := clear_leftovers(folder):
+        names = ", ".join(map(str, stay))
+        text = f"unfinished, of a run that was stopped just now or is at work: {names}"
+        print(f"retina-course: {text}", file=sys.stderr)
 
 
 def score_table(result: Mapping[str, Any], columns: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from retina_course import weights
 from retina_course.cli.output import write_json
-from retina_course.data.files import TEMPORARY
+from retina_course.data.files import clear_leftovers
 from retina_course.training.checkpoints import differences
 
 SETTINGS = ("model", "data", "digest", "seed", "recipe")  # what every settings.json holds
@@ -85,8 +85,7 @@ class RunFolder:
             With the keys `SETTINGS`.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        for leftover in self.folder.glob(f"{TEMPORARY}*.tmp"):
-            leftover.unlink(missing_ok=True)
+        clear_leftovers(self.folder, older_than=0)
         write_json(self.settings, settings)
 
     def card(self) -> dict[str, Any] | None:

@@ -1,6 +1,7 @@
 """Writing files: each appears whole or not at all."""
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike
@@ -72,6 +73,45 @@ def write_together(files: Mapping[Path, bytes]) -> None:
     finally:
         for path in temporary.values():
             path.unlink(missing_ok=True)
+
+
+def clear_leftovers(folder: Path, older_than: float = 60.0) -> list[Path]:
+    """Remove what killed runs have left half-written in a folder: their temporary files.
+
+    A younger one may be that of a run that is at work, and stays.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder; the folders in it are not looked into.
+    older_than : float, default 60.0
+        Seconds since such a file was last written to.
+
+    Returns
+    -------
+    list of Path
+        The temporary files that stay.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, ".retina-course-1.tmp").write_bytes(b"half")
+    ...     [path.name for path in clear_leftovers(Path(folder))]
+    ...     clear_leftovers(Path(folder), older_than=0)
+    ['.retina-course-1.tmp']
+    []
+    """
+    stay = []
+    for path in sorted(folder.glob(f"{TEMPORARY}*.tmp")):
+        try:
+            if time.time() - path.stat().st_mtime < older_than:
+                stay.append(path)
+            else:
+                path.unlink()
+        except FileNotFoundError:
+            pass  # its run has just finished it
+    return stay
 
 
 @contextmanager
