@@ -71,21 +71,23 @@ def write(path: Path, content: dict[str, Any]) -> None:
 
 def search(job: dict[str, Any], folder: Path) -> dict[str, Any]:
     """One learning rate, tried on two of the four training children."""
-    model, cost = train_equal(job, data.chase("train", "not a", job["photographs"]))
+    model, cost = train_equal(job, data.chase("train", "not a", job["photographs"]), folder)
     maps = held_out_maps(model, job, data.chase("train", "a", job["photographs"]))
     return cost | {"held_out": ranking(*maps)}
 
 
 def fold(job: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The recipe without two children, and its probabilities for them: for the threshold."""
-    model, cost = train_equal(job, data.chase("train", f"not {job['fold']}", job["photographs"]))
+    model, cost = train_equal(
+        job, data.chase("train", f"not {job['fold']}", job["photographs"]), folder
+    )
     maps = held_out_maps(model, job, data.chase("train", job["fold"], job["photographs"]))
     return cost | {"held_out": ranking(*maps), "histogram": histogram(*maps)}
 
 
 def equal(job: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The recipe with all training children, and the test half by the threshold of the folds."""
-    model, cost = train_equal(job, data.chase("train", limit=job["photographs"]))
+    model, cost = train_equal(job, data.chase("train", limit=job["photographs"]), folder)
     save_weights(model, folder / f"{job['name']}.safetensors")
     test = data.chase("test", limit=job["photographs"])
     plain = segment_all(model, test, {"fov_diameter": diameter(job["network"])}, flips=False)
@@ -137,6 +139,7 @@ def camera(job: dict[str, Any], folder: Path) -> dict[str, Any]:
         seed=job["seed"],
         device=device,
         precision=precision(device),
+        capture=captured(job, folder),
         progress=False,
         every=recipe.steps,
     )
@@ -167,7 +170,7 @@ def seen_never(job: dict[str, Any]) -> dict[str, list[Photograph]]:
 
 
 def train_equal(
-    job: dict[str, Any], photographs: list[Photograph]
+    job: dict[str, Any], photographs: list[Photograph], folder: Path
 ) -> tuple[nn.Module, dict[str, Any]]:
     """The course's recipe at the budget of the job: same crops, batches and steps for all."""
     device = default_device()
@@ -187,6 +190,7 @@ def train_equal(
         lr=job["lr"],
         seed=job["seed"],
         precision=precision(device),
+        capture=captured(job, folder),
         progress=False,
         every=job["steps"],
     )
@@ -194,6 +198,12 @@ def train_equal(
     if device.type == "cuda":
         cost["gigabytes"] = torch.cuda.max_memory_allocated(device) / 1e9
     return model, cost
+
+
+def captured(job: dict[str, Any], folder: Path) -> bool:
+    """Whether the smoke test has seen this network right as a CUDA graph."""
+    path = folder / "captured.json"
+    return path.exists() and job["network"] in json.loads(path.read_text())
 
 
 def precision(device: torch.device) -> torch.dtype:

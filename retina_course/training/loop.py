@@ -9,6 +9,7 @@ import math
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ def fit(
     lr: float = 1e-2,
     seed: int = 0,
     average: float = 0.0,
+    capture: bool = False,
     precision: torch.dtype | None = None,
     validate: Callable[[nn.Module], dict[str, Any]] | None = None,
     every: int = 100,
@@ -71,6 +73,10 @@ def fit(
     average : float, default 0.0
         Above 0, the model ends with a moving average of its weights: after each step, `average`
         of the old mean plus 1 - `average` of the new weights. `validate` sees this mean too.
+    capture : bool, default False
+        On a GPU, record the model's forward and backward pass as CUDA graphs and replay them: a
+        small network is then no longer limited by how fast its hundreds of kernels are launched.
+        All batches must have one shape.
     precision : torch.dtype, optional
         Type of the autocast. `default_precision` chooses by device where it is not given.
     validate : callable, optional
@@ -124,18 +130,28 @@ def fit(
     network = DistributedDataParallel(model) if dist.is_initialized() else model
     history, rank = History(), dist.get_rank() if dist.is_initialized() else 0
 
-    state = {"model": without_wrappers(model), "optimizer": optimizer, "scaler": scaler}
+    inner = without_wrappers(model)
+    state: dict[str, Any] = {"model": inner, "optimizer": optimizer, "scaler": scaler}
     run = {"seed": seed, "steps": steps, "lr": lr}
     if average:
-        mean = AveragedModel(
-            state["model"], multi_avg_fn=get_ema_multi_avg_fn(average), use_buffers=True
-        )
+        mean = AveragedModel(inner, multi_avg_fn=get_ema_multi_avg_fn(average), use_buffers=True)
         state["mean"], run["average"] = mean, average
     run = to_builtin({**run, **(settings or {})})
     done = 0
     if checkpoint is not None and Path(checkpoint).exists():
         done, history = resume(Path(checkpoint), state, run, device)
 
+    autocast = partial(
+        torch.autocast,
+        device.type,
+        precision,
+        precision != torch.float32,
+        cache_enabled=not capture,
+    )
+    if capture:
+        images, _ = sample(batch_generator(seed, done, rank))
+        with autocast():
+            _capture(network, images.to(device, memory_format=torch.channels_last))
     started, pending = time.perf_counter() - history.seconds, []
     bar = tqdm(range(done, steps), initial=done, total=steps, disable=not progress or rank > 0)
     for step in bar:
@@ -144,7 +160,7 @@ def fit(
         images = images.to(device, memory_format=torch.channels_last)
         for group in optimizer.param_groups:
             group["lr"] = lr * 0.5 * (1 + math.cos(math.pi * step / steps))
-        with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+        with autocast():
             if isinstance(targets, Tensor):
                 logits = network(images)
             else:
@@ -163,7 +179,7 @@ def fit(
         scaler.step(optimizer)
         scaler.update()
         if average:
-            mean.update_parameters(state["model"])
+            mean.update_parameters(inner)
         pending.append(value.detach())
 
         last = step + 1 == steps
@@ -182,9 +198,20 @@ def fit(
                 save(Path(checkpoint), step + 1, history, state, run)
                 started = time.perf_counter() - history.seconds  # writing is not training
     if average:
-        state["model"].load_state_dict(mean.module.state_dict())
+        inner.load_state_dict(mean.module.state_dict())
+    if capture:
+        del network.forward  # the recorded one
     model.eval()
     return history
+
+
+def _capture(model: nn.Module, images: Tensor) -> None:
+    """Replace the model's forward by a recorded one; its weights and statistics stay."""
+    if not images.is_cuda:
+        raise ValueError("capture=True needs a GPU: CUDA graphs do not exist elsewhere.")
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    torch.cuda.make_graphed_callables(model.train(), (images,))  # runs it, to warm up
+    model.load_state_dict(before)
 
 
 def batch_generator(seed: int, step: int, rank: int = 0) -> Generator:
