@@ -25,7 +25,8 @@ from retina_course.training.detector_recipe import (
     DetectorRecipe,
     train_detector,
 )
-from retina_course.training.recipe import Recipe, learning_rate, train_vessels
+from retina_course.training.recipe import Recipe, train_vessels
+from retina_course.training.start import learning_rate
 
 IOU = 0.5  # of a hit, for the threshold and the average precision of a detector
 

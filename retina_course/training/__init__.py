@@ -17,12 +17,11 @@ from retina_course.training.documented import Evaluate, Train
 from retina_course.training.loop import Sample, batch_generator, fit
 from retina_course.training.recipe import (
     Recipe,
-    learning_rate,
-    set_head_bias,
     stack_images,
     train_vessels,
 )
 from retina_course.training.sizes import check_sizes
+from retina_course.training.start import learning_rate, set_head_bias
 
 __all__ = [
     "DETECTOR_OPTIONS",

@@ -19,8 +19,8 @@ from retina_course.models import create_model
 from retina_course.training.checkpoints import History
 from retina_course.training.devices import default_device, seed_everything
 from retina_course.training.loop import fit
-from retina_course.training.recipe import set_head_bias
 from retina_course.training.sizes import check_sizes
+from retina_course.training.start import set_head_bias
 
 SYNTHETIC_ANGLE = 45.0  # degrees: at this angle the synthetic optic disc has its usual size
 

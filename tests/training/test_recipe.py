@@ -7,13 +7,8 @@ import torch
 from retina_course import create_model, list_models
 from retina_course.data.datasets import Photograph
 from retina_course.models import DETECTORS
-from retina_course.training.recipe import (
-    Recipe,
-    learning_rate,
-    set_head_bias,
-    stack_images,
-    train_vessels,
-)
+from retina_course.training.recipe import Recipe, stack_images, train_vessels
+from retina_course.training.start import learning_rate, set_head_bias
 
 
 def photograph(size=(100, 90), diameter=80, name="a"):
@@ -55,6 +50,12 @@ def test_the_first_prediction_is_the_share_of_vessels(name):
     output = model(x)
     for logits in output if isinstance(output, tuple) else (output,):  # each stage has its head
         assert logits.mean().item() == pytest.approx(math.log(0.1 / 0.9), abs=0.6)
+
+
+@pytest.mark.parametrize("fraction", [0, 1, -0.1, float("nan")])
+def test_a_share_that_no_bias_has_is_an_error(fraction):
+    with pytest.raises(ValueError, match="between 0 and 1, both excluded"):
+        set_head_bias(create_model("unet_small"), fraction)
 
 
 def test_larger_networks_learn_at_a_lower_rate():
