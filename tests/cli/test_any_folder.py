@@ -197,11 +197,13 @@ def is_named(path, *texts):
 
 
 @tried(25)
-@given(trees(pairs=False), st.booleans())
-def test_segment(small, fill, recursive):
+@given(trees(pairs=False), st.booleans(), st.booleans())
+def test_segment(small, fill, recursive, beside):
     with called(fill) as (folder, out, call):
+        out = folder if beside else out  # results beside the photographs
         more = ["--recursive"] if recursive else []
         command = ("segment", folder, "-o", out, "--weights", small, "--no-flips", *more)
+        given_paths = sorted(folder.rglob("*"))
         code, stdout, stderr = call(*command)
         table = out / "segment.csv"
         rows = (
@@ -209,7 +211,7 @@ def test_segment(small, fill, recursive):
         )
         if rows or code == 0:
             used = {row["photograph"] for row in rows}
-            for path in folder.rglob("*"):
+            for path in given_paths:
                 if not path.is_dir() or path.is_symlink():
                     inside = any(is_named(up, stderr) for up in path.parents if up != folder)
                     known = printable(str(path)) in used or is_named(path, stderr)
