@@ -1,7 +1,9 @@
 import json
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from retina_course import weights
 from retina_course.data import files
@@ -78,8 +80,9 @@ def test_pickle_checkpoints_are_refused_with_the_way_out(tmp_path):
     torch.save(model.state_dict(), tmp_path / "old.pth")
     with pytest.raises(ValueError, match="weights_only=True"):
         weights.load(tmp_path / "old.pth")
-    with pytest.raises(ValueError, match="weights_only=True"):
-        weights.save(tmp_path / "new.pt", model, CARD)
+    for ending in ("pt", "pth", "ckpt", "bin"):
+        with pytest.raises(ValueError, match="weights_only=True"):
+            weights.save(tmp_path / f"new.{ending}", model, CARD)
     with pytest.raises(ValueError, match="ends in .safetensors"):
         weights.load(tmp_path / "weights.h5")
 
@@ -145,6 +148,18 @@ def test_the_shipped_weights():
     assert "not a medical device" in card["intended_use"].lower()
 
 
+def test_the_readme_says_the_detectors_scores():
+    readme = " ".join(Path(__file__).parents[2].joinpath("README.md").read_text().split())
+    scores = weights.load("retina_net")[1]["metrics"]
+    disc, exudates, haemorrhages = (
+        f"{scores[name]:.2f}" for name in ("optic disc", "hard exudates", "haemorrhages")
+    )
+    assert (
+        f"average precision (IoU 0.5) is {disc} for the disc, {exudates} for exudates and "
+        f"{haemorrhages} for haemorrhages" in readme
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "angle"), [("unet_small", 30), ("unet_large", 30), ("retina_segmentor", 30),
                         ("retina_net", 50)]
@@ -163,6 +178,7 @@ def test_the_shipped_cards_have_the_scale_of_their_training(name, angle):
     [
         {"threshold": 7},
         {"threshold": "0.4"},
+        {"threshold": True},
         {"fov_diameter": float("nan")},
         {"pixels_per_degree": -21.3},
         {"largest_enlargement": "2"},
@@ -198,3 +214,39 @@ def test_half_the_size_gives_the_same_model_to_three_digits(saved, tmp_path):
     with pytest.raises(ValueError, match="half=False"):
         weights.save(tmp_path / "large.safetensors", model, CARD, half=True)
     assert not (tmp_path / "large.safetensors").exists()
+
+
+def test_half_of_a_network_keeps_its_whole_numbers(saved, tmp_path):
+    """Batch normalisation counts its batches: float16 would lose them from 2048 on."""
+    _, model = saved
+    model.enc1[1].num_batches_tracked.fill_(4097)
+    weights.save(tmp_path / "half.safetensors", model, CARD, half=True)
+    loaded, _ = weights.load(tmp_path / "half.safetensors")
+    assert loaded.enc1[1].num_batches_tracked == 4097
+
+
+def test_missing_folders_are_made(saved, tmp_path):
+    weights.save(tmp_path / "a" / "b" / "w.safetensors", saved[1], CARD)
+    assert weights.load(tmp_path / "a" / "b" / "w.safetensors")
+
+
+def test_of_many_tensors_that_do_not_fit_three_are_named(saved):
+    path, model = saved
+    edit_card(path, model="unet_large")
+    with pytest.raises(ValueError, match="do not fit UNetLarge") as raised:
+        weights.load(path)
+    text = str(raised.value)
+    wrong = set(model.state_dict()) | set(create_model("unet_large").state_dict())
+    assert text.count("expected ") == 3 and int(text.split("; and ")[1].split()[0]) < len(wrong)
+
+
+def test_a_tensor_too_many_and_one_too_few_are_named(saved):
+    path, _ = saved
+    tensors = load_file(path)
+    tensors["conv.scale"] = tensors.pop("conv.bias")
+    save_file(tensors, path)
+    edit_card(path, sha256=None)
+    with pytest.raises(ValueError) as raised:
+        weights.load(path)
+    assert "conv.bias: missing, expected (2,)" in str(raised.value)
+    assert "conv.scale: (2,), expected no such tensor." in str(raised.value)
