@@ -57,8 +57,9 @@ def save(
     card : dict
         At least `model` and `options`, from which `create_model` builds this network. Common
         further keys are `size`, `fov_diameter` (pixels), `pixels_per_degree` (the scale at which
-        photographs are seen) with `pixels_per_degree_range` (of the training), `threshold`,
-        `training_data`, `metrics` and `licence`. `intended_use` and the file's `sha256` are added.
+        photographs are seen), `pixels_per_degree_range` (of the training), `largest_enlargement`
+        (see `inference.scale`), `threshold`, `training_data`, `metrics` and `licence`.
+        `intended_use` and the file's `sha256` are added.
     half : bool, default False
         Store float16, which halves the file; `load` returns float32 all the same. Scores in the
         card must then be those of the rounded weights.

@@ -3,7 +3,7 @@
 import pytest
 
 from benchmarks.analysis import default_angle as program
-from benchmarks.common.files import RESULTS, read_json
+from benchmarks.common.files import RESULTS, ROOT, read_json
 from retina_course.inference import DEFAULT_FIELD_ANGLE
 
 
@@ -12,6 +12,18 @@ def test_the_default_is_the_angle_that_lost_least_f1():
     losses = {float(angle): row["f1"] for angle, row in stored["loss"].items()}
     assert min(losses, key=losses.get) == DEFAULT_FIELD_ANGLE
     assert set(stored["field_angle"].values()) == {30, 60}  # between cameras on both sides of it
+
+
+def test_the_set_up_page_says_the_measured_losses():
+    page = " ".join((ROOT / "book" / "setup.md").read_text(encoding="utf-8").split())
+    f1 = {
+        k: f"{row['f1']:.3f}"
+        for k, row in read_json(RESULTS / "default_angle.json")["loss"].items()
+    }
+    assert (
+        f"45 lost {f1['45']} F1 on average against the right angle, 50 degrees {f1['50']}, "
+        f"30 degrees {f1['30']} and 60 degrees {f1['60']}." in page
+    )
 
 
 def test_the_loss_is_measured_against_the_right_angle_of_each_camera():
