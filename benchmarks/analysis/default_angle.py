@@ -31,7 +31,7 @@ PROGRAM = Program(
     question="Which field angle is the best guess for a photograph whose camera is not known?",
     results=("default_angle.json",),
     commands=("python -m benchmarks.analysis.default_angle",),
-    data=("CHASE_DB1",),
+    data=("CHASE_DB1", "HRF"),
     inputs=("retina_course/weights/unet_small.*",),
 )
 MODEL = "unet_small"

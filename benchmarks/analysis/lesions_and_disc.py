@@ -64,11 +64,11 @@ def main() -> None:
     lesions, edge, cards, maps = {}, {}, {}, {}
     for name in SHIPPED:
         model, cards[name] = weights.load(name)
-        maps[name] = [vessels(model, cards[name], photo.image, flips=False) for photo in boxed]
+        maps[name] = [vessels(model, cards[name], photo, flips=False) for photo in boxed]
         lesions[name] = in_lesions(boxed, maps[name])
         for lesion, difference in without_lesions(boxed, maps[name]).items():
             lesions[name][lesion]["without_lesions"] = difference
-        found = [vessels(model, cards[name], photo.image, photo.fov)[0] for photo in test]
+        found = [vessels(model, cards[name], photo, photo.fov)[0] for photo in test]
         edge[name] = at_disc(found, test, discs)
         if name == SHIPPED[0]:
             draw_discs(test, discs, found)
@@ -90,13 +90,15 @@ def main() -> None:
 def vessels(
     model: torch.nn.Module,
     card: dict,
-    image: np.ndarray,
+    photo: Photograph | BoxedPhotograph,
     fov: np.ndarray | None = None,
     *,
     flips: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Vessel map and field of view, bool `(H, W)`."""
-    probability, fov = segment(model, image, card, fov=fov, flips=flips)
+    probability, fov = segment(
+        model, photo.image, card, fov=fov, flips=flips, field_angle=photo.field_angle
+    )
     return ((probability >= card["threshold"]) & fov).numpy(), fov.numpy()
 
 
@@ -177,7 +179,7 @@ def find_discs(photographs: list[Photograph]) -> dict[str, list[float]]:
     model, card = weights.load("retina_net")
     boxes = {}
     for photo in photographs:
-        found = detect(model, photo.image, card)
+        found = detect(model, photo.image, card, field_angle=photo.field_angle)
         sure = found["boxes"][(found["labels"] == DISC) & (found["scores"] >= SURE)]
         if len(sure):
             boxes[photo.name] = sure[0].tolist()

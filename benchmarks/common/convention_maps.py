@@ -5,7 +5,7 @@ import torch
 
 from benchmarks.common.files import RUNS
 from retina_course.data.photographs import Photograph
-from retina_course.inference import segment
+from retina_course.inference import segment_all
 
 MODEL = "unet_small"
 FOLDER = RUNS / "conventions"
@@ -16,7 +16,7 @@ def probability(model: torch.nn.Module, card: dict, photo: Photograph) -> np.nda
     """The map of one photograph, 0 outside the field of view, computed once for these weights."""
     file = FOLDER / card["sha256"][:12] / f"{photo.name}.npy"
     if not file.exists():
-        found = segment(model, photo.image, card, fov=photo.fov).probability.numpy()
+        found = segment_all(model, [photo], card)[0][0]
         file.parent.mkdir(parents=True, exist_ok=True)
         part = file.with_suffix(".part.npy")
         np.save(part, found)

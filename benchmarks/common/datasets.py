@@ -2,11 +2,11 @@
 
 import functools
 
-from retina_course.data.datasets import ChaseDB1
+from retina_course.data.datasets import HRF, ChaseDB1
 from retina_course.data.idrid import IDRiDBoxes
 from retina_course.data.reading import DatasetError
 
-DATASETS = {"CHASE_DB1": ChaseDB1, "IDRiD_boxes": IDRiDBoxes}
+DATASETS = {"CHASE_DB1": ChaseDB1, "HRF": HRF, "IDRiD_boxes": IDRiDBoxes}
 CHASE_LICENCE = "CC BY 4.0, Fraz et al. 2012, Kingston University"
 
 

@@ -10,7 +10,7 @@ from torch import nn
 from benchmarks.common.files import ROOT
 from retina_course.data.photographs import Photograph
 from retina_course.figures import plotting
-from retina_course.inference import segment
+from retina_course.inference import segment_all
 
 CREDIT = "Photograph: CHASE_DB1, Fraz et al. 2012, Kingston University, CC BY 4.0"
 CREDITS = CREDIT.replace("graph:", "graphs:")
@@ -51,7 +51,7 @@ def draw_errors(
     figure.subplots_adjust(left=0.01, right=0.99, top=0.97, bottom=0.06, wspace=0.02, hspace=0.09)
     for line, (place, image) in zip(lines, chosen.items(), strict=True):
         photo = by_name[image["name"]]
-        probability = segment(model, photo.image, card, fov=photo.fov).probability.numpy()
+        probability = segment_all(model, [photo], card)[0][0]
         errors = plotting.error_image(
             probability >= row["threshold"], photo.ground_truth, photo.fov
         )

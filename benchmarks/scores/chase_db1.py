@@ -36,8 +36,10 @@ from benchmarks.common.provenance import provenance
 from benchmarks.common.rows import smooth
 from benchmarks.common.runs import read_rows, read_runs, read_validation, summary, variant
 from retina_course import shapes, weights
+from retina_course.data.augment import RandomCrops
 from retina_course.data.datasets import ChaseDB1, Photograph, split_by_patient
 from retina_course.inference.colours import measure_colours
+from retina_course.inference.scale import trained_scale
 from retina_course.training import (
     History,
     Recipe,
@@ -241,6 +243,7 @@ def collect(name: str, output: Path, rows: str | None, variants: list[Path]) -> 
     )
     card |= {
         "size": crop,
+        **trained_scale(card["fov_diameter"], ChaseDB1.field_angle, RandomCrops.scale),
         "training_data": "CHASE_DB1, first 8 images (4 children, one camera), CC BY 4.0, "
         "Fraz et al. 2012",
         "trained_on": [*training.image_digests().values()],

@@ -30,12 +30,13 @@ from benchmarks.common.provenance import provenance
 from benchmarks.common.rows import smooth
 from retina_course import shapes, weights
 from retina_course.data.detection import LESION_CLASSES
-from retina_course.data.idrid import BoxedPhotograph, IDRiDBoxes
+from retina_course.data.idrid import FIELD_ANGLE, BoxedPhotograph, IDRiDBoxes
 from retina_course.data.images import read_image
 from retina_course.evaluation.detection_metrics import best_threshold, bootstrap_average_precision
 from retina_course.figures import plotting
 from retina_course.inference import detect, detect_photographs, find_fov, stack_boxed_images
 from retina_course.inference.colours import measure_colours
+from retina_course.inference.scale import trained_scale
 from retina_course.models import create_model
 from retina_course.training import DETECTOR_OPTIONS as OPTIONS
 from retina_course.training import DetectorRecipe, default_device, train_detector
@@ -188,6 +189,7 @@ def ship(file: Path, row: dict, test: list[BoxedPhotograph]) -> None:
     images = (read_image(photo.image) for photo in IDRiDBoxes(split="train"))
     first = row["runs"][0]
     card |= {
+        **trained_scale(card["fov_diameter"], FIELD_ANGLE, SCALE),
         "classes": list(LESION_CLASSES),
         "colours": measure_colours((image, find_fov(image)) for image in images),
         "training_data": "IDRiD_boxes, 160 photographs of one clinic, images CC BY 4.0 (Porwal et "
@@ -209,7 +211,7 @@ def draw_detections(model: nn.Module, card: dict, photographs: list[BoxedPhotogr
     shown = [photo for photo in photographs if len(photo.labels.unique()) == len(LESION_CLASSES)]
     figure = Figure(figsize=(13.2, 7.0), dpi=110, facecolor="white", layout="constrained")
     for axes, photo in zip(figure.subplots(2, 3).flat, shown[:6], strict=True):
-        found = detect(model, photo.image, card)
+        found = detect(model, photo.image, card, field_angle=photo.field_angle)
         axes.imshow(photo.image)
         ground_truth = {"boxes": photo.boxes, "labels": photo.labels}
         plotting.draw_boxes(axes, found, ground_truth, card["threshold"])
