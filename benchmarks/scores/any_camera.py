@@ -1,0 +1,164 @@
+"""Networks for photographs of any camera: trained on two cameras and on synthetic eyes.
+
+    python -m benchmarks.scores.any_camera list
+    python -m benchmarks.scores.any_camera run --output runs/any_camera [--only NAME ...]
+
+Each piece trains one network: on both sets ("both"), on one set ("chase", "hrf"), on synthetic eyes
+alone ("synthetic"), or on both without a fold of their children ("not_a", "not_b"). The recipe was
+chosen by trials that looked at the other set's training half only, see benchmarks/gpu/plan.py.
+A run can be killed at any time, and goes on where it was. A finished piece writes a row into
+retina_course/results/any_camera/: what it scores on training photographs that it has not seen, at
+several scales. The test halves are scored by `any_camera_test`, once. Pieces that a GPU has made
+(benchmarks/gpu) have the same form, and are not made again. The data folder is RETINA_COURSE_DATA.
+"""
+
+import traceback
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from benchmarks.common.files import RESULTS, read_json, write_json
+from benchmarks.common.index import Program
+from benchmarks.common.provenance import provenance
+from benchmarks.common.rows import smooth
+from benchmarks.common.scales import ranking_at
+from retina_course import weights
+from retina_course.data.cameras import Scaled
+from retina_course.data.datasets import HRF, ChaseDB1, Photograph
+from retina_course.training.any_camera import (
+    CameraRecipe,
+    stack_scaled,
+    synthetic_eyes,
+    train_any_camera,
+)
+from retina_course.training.devices import default_device, default_precision
+
+PROGRAM = Program(
+    __file__,
+    question="How well do networks do on a camera that they were not trained on?",
+    results=("any_camera/*.json",),
+    commands=("python -m benchmarks.scores.any_camera run --output runs/any_camera",),
+    data=("CHASE_DB1", "HRF"),
+)
+ROWS = RESULTS / "any_camera"
+SYNTHETIC = 0.4  # share of the crops, where there are photographs too
+SHARES = {"chase": 0.4, "hrf": 0.6}
+SOURCES: dict[str, tuple[str, ...]] = {
+    "both": ("chase", "hrf"),
+    "both_not_a": ("chase", "hrf"),
+    "both_not_b": ("chase", "hrf"),
+    "chase": ("chase",),
+    "hrf": ("hrf",),
+    "synthetic": (),
+}
+# Steps and crops per batch on a CPU: what an hour allows; the small network as on the GPU.
+BUDGET = {
+    "unet_small": {"steps": 3500, "batch_size": 8, "lr": 3e-3},
+    "w_net": {"steps": 3000, "batch_size": 4, "lr": 3e-3},
+    "retina_segmentor": {"steps": 4000, "batch_size": 4, "lr": 1e-3},
+}
+CHILDREN = {"a": ("01", "02"), "b": ("03", "04")}  # whom a fold of CHASE_DB1 holds out
+EYES, EYE_SCALE = 192, 17.0
+
+
+def main() -> None:
+    parser = PROGRAM.parser(__doc__)
+    parser.add_argument("action", choices=["list", "run"])
+    parser.add_argument("--output", type=Path, default=Path("runs/any_camera"))
+    parser.add_argument("--only", nargs="+", default=[""], help="pieces whose name begins so")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    options = parser.parse_args()
+    for seed in options.seeds:
+        for source in SOURCES:
+            for network in BUDGET:
+                name = f"{network}_{source}_seed{seed}"
+                if not name.startswith(tuple(options.only)):
+                    continue
+                done = (ROWS / f"{name}.json").exists()
+                print("finished" if done else "open    ", name, flush=True)
+                if options.action == "run" and not done:
+                    try:
+                        run(name, network, source, seed, options.output)
+                    except Exception:  # the other pieces do not depend on this one
+                        traceback.print_exc()
+
+
+def run(name: str, network: str, source: str, seed: int, output: Path) -> None:
+    """Train one piece, and write its row."""
+    folder, device = output / name, default_device()
+    begun = folder / "begun.json"
+    if not begun.exists():
+        write_json(begun, provenance(device, PROGRAM))
+    recipe = CameraRecipe(**BUDGET[network])
+    shares, sources = training_images(source)
+    precision = torch.bfloat16 if device.type == "cpu" else default_precision(device)
+    model, history = train_any_camera(
+        network,
+        sources,
+        recipe,
+        shares=shares,
+        seed=seed,
+        checkpoint=folder / "checkpoint.pt",
+        device=device,
+        precision=precision,
+        every=100,
+    )
+    card = {
+        "model": network,
+        "options": {"num_classes": 1},
+        "pixels_per_degree": 21.3333,
+        "pixels_per_degree_range": list(recipe.pixels_per_degree),
+    }
+    weights.save(folder / "weights.safetensors", model, card)
+    row = {"model": network, "source": source, "seed": seed, "recipe": asdict(recipe)}
+    row |= {"shares": shares, "seconds": history.seconds, "loss": smooth(history.loss)}
+    row["precision"] = str(precision).removeprefix("torch.")
+    row["held_out"] = {
+        held: ranking_at(model.to(device), photographs) for held, photographs in unseen(source)
+    }
+    row["provenance"] = read_json(begun)
+    write_json(ROWS / f"{name}.json", row)
+    (folder / "checkpoint.pt").unlink(missing_ok=True)
+
+
+def training_images(source: str) -> tuple[list[float], list[Scaled]]:
+    """The shares and the images of a piece."""
+    names = SOURCES[source]
+    total = sum(SHARES[name] for name in names)
+    synthetic = SYNTHETIC if names else 1.0
+    shares = [(1 - synthetic) * SHARES[name] / total for name in names] + [synthetic]
+    scaled = {"chase": 32.0, "hrf": 27.0}
+    fold = source[-1] if "not" in source else None
+    sources = [stack_scaled(part(name, fold, False), scaled[name]) for name in names]
+    return shares, [*sources, synthetic_eyes(EYES, EYE_SCALE, seed=1000)]
+
+
+def part(name: str, fold: str | None, held_out: bool) -> list[Photograph]:
+    """A set's training half, the held-out fold of it, or what is left without the fold."""
+    photographs = ChaseDB1(split="train") if name == "chase" else HRF(split="train")
+    if fold is None:
+        return list(photographs)
+    return [
+        photograph
+        for record, photograph in zip(photographs.records, photographs, strict=True)
+        if (fold_of(name, record.name) == fold) == held_out
+    ]
+
+
+def fold_of(name: str, photograph: str) -> str:
+    """The fold that holds a photograph out: by child, and of HRF by the number of the eye."""
+    if name == "chase":
+        return "a" if photograph[6:8] in CHILDREN["a"] else "b"
+    return "a" if int(photograph[:2]) % 2 else "b"
+
+
+def unseen(source: str) -> list[tuple[str, list[Photograph]]]:
+    """The training photographs that a piece was not trained on, by set."""
+    if "not" in source:
+        return [(name, part(name, source[-1], True)) for name in SHARES]
+    return [(name, part(name, None, True)) for name in SHARES if name not in SOURCES[source]]
+
+
+if __name__ == "__main__":
+    main()
