@@ -48,6 +48,7 @@ def test_a_finished_run_is_not_run_again(tmp_path):
     model, history = train(6, checkpoint=file)
     again, stored = train(6, checkpoint=file)
     assert same(model.state_dict(), again.state_dict()) and stored == history
+    assert not again.training
 
 
 def test_a_checkpoint_of_another_run_or_a_damaged_one_is_refused_and_kept(tmp_path):

@@ -135,6 +135,30 @@ def test_the_losses_of_all_stages_are_added():
     assert history.loss == [pytest.approx(expected.item(), rel=1e-6)]
 
 
+def test_all_losses_that_a_detector_returns_are_added():
+    class Detector(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.value = nn.Parameter(torch.ones(()))
+
+        def forward(self, images, targets):
+            assert [one["labels"].tolist() for one in targets] == [[1], [2]]
+            return {"classes": self.value, "boxes": 2 * self.value, "segmentation": 4 * self.value}
+
+    def batch(generator):
+        return torch.zeros(2, 3, 8, 8), [{"labels": torch.tensor([i])} for i in (1, 2)]
+
+    assert fit(Detector(), batch, 1, progress=False).loss == [7.0]
+
+
+def test_the_bar_shows_the_mean_of_the_last_twenty_losses(monkeypatch):
+    shown = []
+    monkeypatch.setattr(loop.tqdm, "set_postfix", lambda self, loss: shown.append(loss))
+    _, history = train(45, every=45)
+    means = [sum(history.loss[max(0, end - 20) : end]) / 20 for end in (20, 40, 45)]
+    assert shown == [f"{mean:.4f}" for mean in means]
+
+
 def test_a_loss_that_is_not_finite_is_seen_within_twenty_steps():
     steps = []
 
