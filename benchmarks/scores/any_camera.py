@@ -56,7 +56,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
 BUDGET = {
     "unet_small": {"steps": 3500, "batch_size": 8, "lr": 3e-3},
     "w_net": {"steps": 3000, "batch_size": 4, "lr": 3e-3},
-    "retina_segmentor": {"steps": 4000, "batch_size": 4, "lr": 1e-3},
+    "retina_segmentor": {"steps": 2500, "batch_size": 4, "lr": 1e-3},
 }
 CHILDREN = {"a": ("01", "02"), "b": ("03", "04")}  # whom a fold of CHASE_DB1 holds out
 EYES, EYE_SCALE = 192, 17.0

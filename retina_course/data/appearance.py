@@ -12,17 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-# Quantisation of a JPEG file at quality 50, brightness and colour (ITU-T T.81, Annex K).
-_LUMINANCE = [
-    [16, 11, 10, 16, 24, 40, 51, 61], [12, 12, 14, 19, 26, 58, 60, 55],
-    [14, 13, 16, 24, 40, 57, 69, 56], [14, 17, 22, 29, 51, 87, 80, 62],
-    [18, 22, 37, 56, 68, 109, 103, 77], [24, 35, 55, 64, 81, 104, 113, 92],
-    [49, 64, 78, 87, 103, 121, 120, 101], [72, 92, 95, 98, 112, 100, 103, 99],
-]  # fmt: skip
-_CHROMINANCE = [
-    [17, 18, 24, 47, 99, 99, 99, 99], [18, 21, 26, 66, 99, 99, 99, 99],
-    [24, 26, 56, 99, 99, 99, 99, 99], [47, 66, 99, 99, 99, 99, 99, 99],
-] + [[99] * 8] * 4  # fmt: skip
+from retina_course.data.jpeg import jpeg
 
 
 def change(images: Tensor, noise: Tensor, generator: Generator, strength: float = 1.0) -> Tensor:
@@ -58,7 +48,7 @@ def change(images: Tensor, noise: Tensor, generator: Generator, strength: float 
     images = focus(images, generator, strength)
     images = sensor(images, noise, generator, strength)
     images = tones(images, generator, strength)
-    return jpeg(images, generator, strength)
+    return compression(images, generator, strength)
 
 
 def light(images: Tensor, generator: Generator, strength: float = 1.0) -> Tensor:
@@ -232,11 +222,8 @@ def tones(images: Tensor, generator: Generator, strength: float = 1.0) -> Tensor
     return torch.where(kind > 1 - 0.06 * strength, images[:, 1:2], images)
 
 
-def jpeg(images: Tensor, generator: Generator, strength: float = 1.0) -> Tensor:
-    """Store half of the images as JPEG files, in the precision of the format's tables.
-
-    The file's loss is that of its quantised cosine transforms of 8x8 blocks, brightness and
-    colour apart (ITU-T T.81). Colour is not stored at half size here, as many files do it.
+def compression(images: Tensor, generator: Generator, strength: float = 1.0) -> Tensor:
+    """Store half of the images as JPEG files, see `jpeg`.
 
     Parameters
     ----------
@@ -252,27 +239,9 @@ def jpeg(images: Tensor, generator: Generator, strength: float = 1.0) -> Tensor:
     Tensor
         `(N, 3, H, W)` in [0, 1].
     """
-    n, _, height, width = images.shape
     quality = 100 - 60 * strength * _draw(images, 0, 1, generator)
     stored = _draw(images, 0, 1, generator) < 0.5
-    scale = torch.where(quality < 50, 50 / quality, 2 - quality / 50).clamp(min=0.01)
-    tables = images.new_tensor([_LUMINANCE, _CHROMINANCE, _CHROMINANCE])
-    steps = (scale[..., None, None] * tables[:, None, :, None]).clamp(min=1)  # (N, 3, 1, 8, 1, 8)
-    k = torch.arange(8, device=images.device)
-    cosines = torch.cos((2 * k + 1) * k[:, None] * math.pi / 16) / 2
-    cosines[0] /= 2**0.5
-    to_ycc = images.new_tensor(
-        [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]]
-    )
-    ycc = torch.einsum("ij,njhw->nihw", to_ycc, images * 255 - 128 * (to_ycc.sum() > 0))
-    blocks = ycc.reshape(n, 3, height // 8, 8, width // 8, 8)
-    waves = torch.einsum("ui,ncaibj,vj->ncaubv", cosines, blocks, cosines)
-    waves = (waves / steps).round() * steps
-    blocks = torch.einsum("ui,ncaubv,vj->ncaibj", cosines, waves, cosines)
-    restored = torch.einsum(
-        "ij,njhw->nihw", torch.linalg.inv(to_ycc), blocks.reshape(n, 3, height, width)
-    )
-    return torch.where(stored, ((restored + 128) / 255).clamp(0, 1), images)
+    return torch.where(stored, jpeg(images, quality), images)
 
 
 def noise_bank(size: int, seed: int = 0) -> Tensor:
