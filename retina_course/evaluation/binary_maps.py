@@ -196,9 +196,7 @@ def cldice(prediction: NDArray[Any], target: NDArray[Any]) -> float:
     >>> cldice(thin, wide) > 0.9, round(binary_scores(thin, wide)["f1"], 2)
     (True, 0.33)
     """
-    prediction, target = _binary_pair(prediction, target)
-    if prediction.ndim != 2:
-        raise ValueError(f"Expected maps of shape (H, W), got shape {prediction.shape}.")
+    prediction, target = _binary_pair(as_map(prediction, "prediction"), as_map(target, "target"))
     if not prediction.any() or not target.any():
         return float(not prediction.any() and not target.any())
     skeleton_p, skeleton_t = skeletonize(prediction), skeletonize(target)
@@ -242,6 +240,31 @@ def as_binary(mask: NDArray[Any], name: str) -> NDArray[np.bool_]:
             f"{mask.max()}. Probabilities need a threshold first."
         )
     return mask.astype(bool, copy=False)
+
+
+def as_map(mask: NDArray[Any], name: str) -> NDArray[np.bool_]:
+    """Turn a map `(H, W)` of bool, or of 0 and 1, into bool.
+
+    Parameters
+    ----------
+    mask : ndarray
+        Of shape `(H, W)`.
+    name : str
+        What the message of the error calls it.
+
+    Returns
+    -------
+    ndarray of bool
+        Of the same shape.
+
+    Raises
+    ------
+    ValueError
+        If the mask has another shape, or holds other values than 0 and 1.
+    """
+    if np.ndim(mask) != 2:
+        raise ValueError(f"Expected {name} of shape (H, W), got shape {np.shape(mask)}.")
+    return as_binary(mask, name)
 
 
 def _binary_pair(
