@@ -8,6 +8,7 @@ from pathlib import Path
 from benchmarks.common.files import ROOT
 
 ROOMS = ("scores", "analysis", "lessons", "speed")
+BESIDE = ("gpu/run.py",)  # a program of several files: the others are parts of it
 
 
 @dataclass(frozen=True)
@@ -79,4 +80,5 @@ def is_program(node: ast.AST) -> bool:
 def programs(root: Path = ROOT) -> list[Program]:
     """All programs, room by room, by name."""
     files = [path for room in ROOMS for path in sorted((root / "benchmarks" / room).glob("*.py"))]
+    files += [path for name in BESIDE if (path := root / "benchmarks" / name).exists()]
     return [read_program(path) for path in files if path.stem != "__init__"]

@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.common.folds import fold_of
 from retina_course.data.cameras import Scaled
 from retina_course.data.datasets import HRF, ChaseDB1
 from retina_course.data.photographs import Photograph
 from retina_course.training.any_camera import stack_scaled
 
 HALVED = "HRF_training_halved"
-CHILDREN = {"a": ("01", "02"), "b": ("03", "04")}  # whom a fold holds out
+PIXELS_PER_DEGREE = {"chase": 32.0, "hrf": 27.0}  # of the images that crops are taken from
 
 
 def pack(folder: Path) -> None:
@@ -40,11 +41,14 @@ def chase(split: str, held_out: str | None = None, limit: int | None = None) -> 
     A rehearsal takes only every so many of them, so that at most `limit` are left.
     """
     photographs = thinned(list(ChaseDB1(split=split)), limit)
+    return [photo for photo in photographs if wanted("chase", photo.name, held_out)]
+
+
+def wanted(dataset: str, name: str, held_out: str | None) -> bool:
+    """Whether a photograph is in the part that `held_out` names: None, a fold, or "not" a fold."""
     if held_out is None:
-        return photographs
-    children = CHILDREN[held_out[-1]]
-    inside = not held_out.startswith("not")
-    return [p for p in photographs if (p.name[6:8] in children) == inside]
+        return True
+    return (fold_of(dataset, name) == held_out[-1]) != held_out.startswith("not")
 
 
 def hrf(held_out: str | None = None, limit: int | None = None) -> list[Photograph]:
@@ -52,8 +56,7 @@ def hrf(held_out: str | None = None, limit: int | None = None) -> list[Photograp
     folder = Path(os.environ["RETINA_COURSE_DATA"]) / HALVED
     found = []
     for path in sorted(folder.glob("*.jpg")):
-        odd = int(path.stem[:2]) % 2 == 1
-        if held_out is None or (odd == (held_out[-1] == "a")) != held_out.startswith("not"):
+        if wanted("hrf", path.stem, held_out):
             image = np.asarray(Image.open(path))
             vessels, fov = (
                 np.asarray(Image.open(folder / f"{path.stem}_{ending}.png")) >= 128
@@ -69,9 +72,8 @@ def thinned(photographs: list[Photograph], limit: int | None) -> list[Photograph
 
 def scaled(name: str, held_out: str | None = None, limit: int | None = None) -> Scaled:
     """The training images of one set for `train_any_camera`, or those outside a fold."""
-    if name == "chase":
-        return stack_scaled(chase("train", held_out, limit), 32.0)
-    return stack_scaled(hrf(held_out, limit), 27.0)
+    photographs = chase("train", held_out, limit) if name == "chase" else hrf(held_out, limit)
+    return stack_scaled(photographs, PIXELS_PER_DEGREE[name])
 
 
 def synthetic(path: Path) -> Scaled:

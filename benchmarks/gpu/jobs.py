@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
+from benchmarks.common.folds import FOLDS
 from benchmarks.common.rows import smooth
+from benchmarks.common.scales import SCALES, best_threshold, by_probability, ranking_at
 from benchmarks.gpu import data
 from benchmarks.gpu.networks import build, diameter
 from retina_course.data.augment import RandomCrops
@@ -33,9 +34,6 @@ from retina_course.training.devices import default_device, default_precision, se
 from retina_course.training.loop import fit
 from retina_course.training.recipe import set_head_bias, stack_images
 
-BINS = 4096  # of the probabilities that thresholds are chosen from
-SCALES = (10.7, 14.0, 17.5, 21.3, 26.0)  # pixels per degree
-
 
 def run(job: dict[str, Any], folder: Path) -> None:
     """Do one job, and write its JSON file last: what has one is finished."""
@@ -45,6 +43,7 @@ def run(job: dict[str, Any], folder: Path) -> None:
     kinds = {"search": search, "fold": fold, "equal": equal, "camera": camera, "race": race}
     row = kinds[job["kind"]](job, folder)
     row = job | row | {"seconds": time.perf_counter() - began}
+    row["provenance"] = json.loads((folder / "provenance.json").read_text())
     (folder / f"{job['name']}.json").write_text(json.dumps(row))
 
 
@@ -82,7 +81,10 @@ def fold(job: dict[str, Any], folder: Path) -> dict[str, Any]:
         job, data.chase("train", f"not {job['fold']}", job["photographs"]), folder
     )
     maps = held_out_maps(model, job, data.chase("train", job["fold"], job["photographs"]))
-    return cost | {"held_out": ranking(*maps), "histogram": histogram(*maps)}
+    return cost | {
+        "held_out": ranking(*maps),
+        "histogram": by_probability(*metrics.pool(*maps)).tolist(),
+    }
 
 
 def equal(job: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -149,12 +151,7 @@ def camera(job: dict[str, Any], folder: Path) -> dict[str, Any]:
     row["recipe"] = asdict(recipe)
     model.to(device)
     for name, photographs in seen_never(job).items():
-        row[name] = {}
-        for scale in job.get("scales", SCALES):
-            angle = photographs[0].field_angle
-            card = {"fov_diameter": scale * angle}
-            maps = segment_all(model, photographs, card, flips=False)
-            row[name][f"{scale:g}"] = ranking(*maps) | {"histogram": histogram(*maps)}
+        row[name] = ranking_at(model, photographs, job.get("scales", SCALES))
     return row
 
 
@@ -229,20 +226,13 @@ def ranking(probabilities: list, truths: list, fovs: list) -> dict[str, float]:
     return found.ranking() | {"best_threshold": best, "best_f1": found.scores(best)["f1"]}
 
 
-def histogram(probabilities: list, truths: list, fovs: list) -> list[list[int]]:
-    """Pixels of background and of vessel in equal steps of the probability."""
-    p, vessel = metrics.pool(probabilities, truths, fovs)
-    bins: NDArray = np.minimum((p * BINS).astype(np.int64), BINS - 1)
-    return [np.bincount(bins[vessel == kind], minlength=BINS).tolist() for kind in (False, True)]
-
-
 def folds_threshold(job: dict[str, Any], folder: Path) -> float:
     """The threshold with the highest F1 of the held-out children; waits for their two folds."""
-    paths = [folder / f"fold_{job['network']}_{part}.json" for part in data.CHILDREN]
+    paths = [folder / f"fold_{job['network']}_{part}.json" for part in FOLDS]
     for path in paths:
         wait_for(path, folder)
     pixels = sum(np.array(json.loads(path.read_text())["histogram"]) for path in paths)
-    return best_of(pixels)
+    return best_threshold(pixels)
 
 
 def wait_for(path: Path, folder: Path) -> None:
@@ -251,12 +241,6 @@ def wait_for(path: Path, folder: Path) -> None:
         if list(folder.glob(f"{path.stem}.error.txt")) or list(folder.glob("paint_*.error.txt")):
             raise RuntimeError(f"{path.name} will not come: its job failed.")
         time.sleep(1)
-
-
-def best_of(pixels: NDArray) -> float:
-    """The threshold with the highest F1 of two histograms, background and vessel."""
-    fp, tp = (side[::-1].cumsum()[::-1] for side in pixels)
-    return int(np.argmax(2 * tp / np.maximum(1, tp + fp + pixels[1].sum()))) / BINS
 
 
 def save_weights(model: nn.Module, path: Path) -> None:

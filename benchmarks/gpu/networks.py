@@ -19,7 +19,7 @@ NAMES = (
 
 
 class PlainUNet(nn.Module):
-    """A U-Net of three levels with two convolutions each: 118,193 parameters.
+    """A U-Net of three levels with two convolutions each: 117,361 parameters.
 
     What a reader would build first (Ronneberger et al. 2015, arXiv:1505.04597, with padding, batch
     norm and an eighth of the channels): the question is what the course's networks add to it.

@@ -6,9 +6,11 @@ from benchmarks.gpu.networks import NAMES
 
 SEEDS = (0, 1, 2)
 RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)  # the same trials for every network
+USUAL_RATE = 3e-3
 TRIED = ("unet_small", "retina_segmentor")  # on these the recipe for any camera is chosen
 CAMERA_NETWORKS = ("w_net", "retina_segmentor", "unet_small")
 SIZES = {"crop": 256, "batch_size": 8}
+FOLD_SCALES, VARIANT_SCALES = (14.0, 17.5, 21.3), (14.0, 21.3)  # pixels per degree
 BOTH = {"chase": 0.4, "hrf": 0.6}
 # Of the recipe for any camera, one thing changed at a time.
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -60,7 +62,7 @@ def variants(steps: int, rates: dict[str, float]) -> list[dict[str, Any]]:
                 found.append(camera(network, label, sources, steps, rates[network], change))
         sources = {"synthetic": 1.0}
         found.append(camera(network, "synthetic_full", sources, steps, rates[network], {}))
-    return [job | {"scales": (14.0, 21.3), "keep": False} for job in found]
+    return [job | {"scales": VARIANT_SCALES, "keep": False} for job in found]
 
 
 def best_change(rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -111,7 +113,7 @@ def cameras(
     found = [one(network, "both", both, first) for network in CAMERA_NETWORKS]
     for networks in (CAMERA_NETWORKS[:2], CAMERA_NETWORKS[2:]):  # the small one trains anywhere
         for fold in ("a", "b"):
-            held = {"without": f"not {fold}", "keep": False, "scales": (14.0, 17.5, 21.3)}
+            held = {"without": f"not {fold}", "keep": False, "scales": FOLD_SCALES}
             found += [one(name, f"both_not_{fold}", both) | held for name in networks]
         found += [one(name, "both", both, seed) for seed in others for name in networks]
     for source in ("chase", "hrf"):

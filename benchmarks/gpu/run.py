@@ -26,10 +26,23 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from benchmarks.common.index import Program
+from benchmarks.common.provenance import provenance
 from benchmarks.gpu import data, jobs, plan, smoke
 from benchmarks.gpu.networks import NAMES
+from retina_course.training.devices import default_device
+
+PROGRAM = Program(
+    __file__,
+    question="What do minutes of a GPU give: is all right there, how fast, how good?",
+    results=("gpu/*.json", "equal_budget/*.json"),
+    commands=(
+        "python -m benchmarks.gpu.run --minutes 13 --output gpu/",
+        "python -m benchmarks.gpu.take_up gpu/",
+    ),
+    data=("CHASE_DB1",),
+    hours=0.25,
+)
 
 ALONE = ("smoke", "speed", "capture")
 PARTS = (*ALONE, "notebooks", "search", "variants", "folds", "equal", "cameras")
@@ -91,9 +104,9 @@ def main() -> None:
 
 def alone(options: argparse.Namespace, work: Path) -> None:
     """The parts that need the whole card; their report is written after each."""
-    report: dict[str, Any] = {"torch": torch.__version__, "cpus": os.cpu_count()}
-    if torch.cuda.is_available():
-        report["device"] = torch.cuda.get_device_name()
+    report: dict[str, Any] = {"cpus": os.cpu_count()}
+    report["provenance"] = provenance(default_device(), PROGRAM)
+    (work / "provenance.json").write_text(json.dumps(report["provenance"]))
     for part, what in (("smoke", smoke.smoke), ("speed", smoke.speed)):
         if part in options.parts:
             began = time.perf_counter()
@@ -139,17 +152,11 @@ def chosen_change(work: Path, names: list[str] | None) -> dict[str, Any]:
 def best_rates(work: Path) -> dict[str, float]:
     """For each network the learning rate with the highest AUC of the held-out children.
 
-    A network whose trials all failed gets the middle of the rates, and fails in its own job.
+    A network whose trials all failed gets the usual rate, and fails in its own job.
     """
-    rows = [json.loads(path.read_text()) for path in sorted(work.glob("search_*.json"))]
-    best: dict[str, Any] = {}
-    for row in rows:
-        if (
-            row["held_out"]["auc"]
-            > best.get(row["network"], {"held_out": {"auc": 0}})["held_out"]["auc"]
-        ):
-            best[row["network"]] = row
-    return dict.fromkeys(NAMES, plan.RATES[2]) | {name: row["lr"] for name, row in best.items()}
+    rows = [json.loads(path.read_text()) for path in work.glob("search_*.json")]
+    rows.sort(key=lambda row: row["held_out"]["auc"])  # of equal names the last one counts
+    return dict.fromkeys(NAMES, plan.USUAL_RATE) | {row["network"]: row["lr"] for row in rows}
 
 
 def finish(
@@ -170,6 +177,9 @@ def finish(
     queue: Any = context.Queue()
     for item in [*paint, *wanted, *[None] * workers]:
         queue.put(item)
+    if workers == 1:
+        work_off(queue, work, end)
+        return
     running = [context.Process(target=work_off, args=(queue, work, end)) for _ in range(workers)]
     for process in running:
         process.start()

@@ -19,6 +19,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.common.files import RESULTS, read_json, write_json
+from benchmarks.common.folds import fold_of
 from benchmarks.common.index import Program
 from benchmarks.common.provenance import provenance
 from benchmarks.common.rows import smooth
@@ -58,7 +59,6 @@ BUDGET = {
     "w_net": {"steps": 3000, "batch_size": 4, "lr": 3e-3},
     "retina_segmentor": {"steps": 2500, "batch_size": 4, "lr": 1e-3},
 }
-CHILDREN = {"a": ("01", "02"), "b": ("03", "04")}  # whom a fold of CHASE_DB1 holds out
 EYES, EYE_SCALE = 192, 17.0
 
 
@@ -144,13 +144,6 @@ def part(name: str, fold: str | None, held_out: bool) -> list[Photograph]:
         for record, photograph in zip(photographs.records, photographs, strict=True)
         if (fold_of(name, record.name) == fold) == held_out
     ]
-
-
-def fold_of(name: str, photograph: str) -> str:
-    """The fold that holds a photograph out: by child, and of HRF by the number of the eye."""
-    if name == "chase":
-        return "a" if photograph[6:8] in CHILDREN["a"] else "b"
-    return "a" if int(photograph[:2]) % 2 else "b"
 
 
 def unseen(source: str) -> list[tuple[str, list[Photograph]]]:

@@ -86,6 +86,8 @@ class RandomCameras:
         Strength of the changes of appearance, see `appearance.change`.
     seed : int, default 0
         Seed of the sensor noise that all batches share.
+    device : torch.device, optional
+        Where the crops are made. By default where the first source is.
 
     Raises
     ------
@@ -111,6 +113,7 @@ class RandomCameras:
     pixels_per_degree: tuple[float, float] = (10.0, 32.0)
     strength: float = 1.0
     seed: int = 0
+    device: torch.device | None = None
     _pyramids: list[list[Tensor]] = field(init=False, repr=False)
     _noise: Tensor = field(init=False, repr=False)
 
@@ -131,11 +134,11 @@ class RandomCameras:
                 f"shares must be {len(self.sources)} positive numbers, one for each source, "
                 f"got {list(self.shares)}."
             )
+        device = self.device or self.sources[0].images.device
         self._pyramids = [
-            _pyramid(torch.cat([s.images, s.targets], 1), s.pixels_per_degree / low)
+            _pyramid(torch.cat([s.images, s.targets], 1).to(device), s.pixels_per_degree / low)
             for s in self.sources
         ]
-        device = self.sources[0].images.device
         self._noise = appearance.noise_bank(self.size, self.seed).to(device)
 
     def __call__(self, generator: Generator) -> tuple[Tensor, Tensor]:

@@ -132,12 +132,13 @@ def train_any_camera(
     else:
         model.load_state_dict(initial)
     cameras = RandomCameras(
-        [Scaled(s.images.to(device), s.targets.to(device), s.pixels_per_degree) for s in sources],
+        sources,
         shares,
         size=recipe.crop,
         batch_size=recipe.batch_size,
         pixels_per_degree=recipe.pixels_per_degree,
         strength=recipe.strength,
+        device=device,
     )
     settings = {"model": name, "options": options or {}, **asdict(recipe)}
     settings |= {"shares": list(cameras.shares or []), "precision": str(precision)}

@@ -1,0 +1,174 @@
+"""The program for minutes of GPU, rehearsed on a CPU with few and small photographs."""
+
+import json
+import sys
+import tarfile
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks.common import folds, scales
+from benchmarks.gpu import data, jobs, plan, run
+from retina_course.data.datasets import HRF, ChaseDB1
+from retina_course.data.synthetic import make_fundus
+from retina_course.models import create_model
+
+
+@pytest.fixture(scope="module")
+def carried(tmp_path_factory):
+    """The two sets as they are carried, made of synthetic eyes."""
+    root = tmp_path_factory.mktemp("carried")
+    eye = make_fundus(96, 1)
+    image = (255 * eye.image).byte().permute(1, 2, 0).numpy()
+    masks = {"vessels": eye.vessel.numpy(), "fov": eye.fov.numpy()}
+    (root / "CHASE_DB1").mkdir()
+    for child in range(1, 15):
+        for side in "LR":
+            name = root / "CHASE_DB1" / f"Image_{child:02d}{side}"
+            Image.fromarray(image).save(f"{name}.jpg", quality=95)
+            for observer in ("1stHO", "2ndHO"):
+                Image.fromarray(masks["vessels"]).save(f"{name}_{observer}.png")
+    (root / data.HALVED).mkdir()
+    for number in range(1, 6):
+        name = root / data.HALVED / f"{number:02d}_h"
+        Image.fromarray(image).save(f"{name}.jpg")
+        for ending, mask in masks.items():
+            Image.fromarray(np.uint8(255 * mask)).save(f"{name}_{ending}.png")
+    return root
+
+
+@pytest.fixture
+def rehearse(carried, tmp_path, monkeypatch):
+    monkeypatch.setenv("RETINA_COURSE_DATA", str(carried))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(run, "EYES", 16)
+    monkeypatch.setattr(run, "EYE_SCALE", 2.0)
+    monkeypatch.setattr(data, "PIXELS_PER_DEGREE", {"chase": 3.0, "hrf": 2.0})
+    for place in ((plan, "FOLD_SCALES"), (plan, "VARIANT_SCALES"), (jobs, "SCALES")):
+        monkeypatch.setattr(*place, (2.0,))
+
+    def start(*arguments):
+        few = [
+            "--tiny",
+            "--workers",
+            "1",
+            "--networks",
+            "unet_small",
+            "--seeds",
+            "0",
+            "--steps",
+            "2",
+        ]
+        few += ["--search-steps", "1", "--camera-steps", "1", "--variant-steps", "1"]
+        output = tmp_path / "out"
+        monkeypatch.setattr(sys, "argv", ["run", "--output", str(output), *few, *arguments])
+        run.main()
+        return output, tmp_path / "out_work"
+
+    return start
+
+
+def test_all_parts_on_a_cpu_and_a_second_call_goes_on(rehearse):
+    output, work = rehearse("--parts", "search", "folds", "equal", "--minutes", "5")
+    rows = {path.stem: json.loads(path.read_text()) for path in work.glob("*_unet_small_*.json")}
+    assert {row["kind"] for row in rows.values()} == {"search", "fold", "equal"}
+    assert sum(row["kind"] == "search" for row in rows.values()) == len(plan.RATES)
+    best = max(
+        (r for r in rows.values() if r["kind"] == "search"), key=lambda r: r["held_out"]["auc"]
+    )
+    equal = rows["equal_unet_small_seed0"]
+    assert equal["lr"] == best["lr"] and len(equal["flips"]["per_image"]) == 4
+    pixels = sum(np.array(rows[f"fold_unet_small_{fold}"]["histogram"]) for fold in folds.FOLDS)
+    assert equal["threshold"] == scales.best_threshold(pixels)
+    assert equal["provenance"]["data"].keys() == {"CHASE_DB1"}
+    with tarfile.open(output / "gpu_0.tar") as archive:
+        packed = set(archive.getnames())
+    assert {"equal_unet_small_seed0.json", "equal_unet_small_seed0.safetensors"} <= packed
+    assert sum(name.endswith(".png") for name in packed) == 4
+    before = {path: path.stat().st_mtime_ns for path in work.glob("*.json")}
+    _, work = rehearse("--parts", "search", "folds", "equal", "cameras", "--changes")
+    kept = [path for path in before if path.stem.startswith(("search", "fold", "equal"))]
+    assert all(path.stat().st_mtime_ns == before[path] for path in kept)
+    cameras = {path.stem for path in work.glob("camera_*.json")}
+    assert "camera_unet_small_both_not_a_seed0" in cameras
+    assert (work / "camera_unet_small_both_seed0.safetensors").exists()
+    alone = json.loads((work / "camera_unet_small_chase_alone_seed0.json").read_text())
+    assert set(alone["hrf"]) == {"2"} and "chase" not in alone
+    assert not list(work.glob("*.error.txt"))
+
+
+def test_a_failing_job_is_written_down_and_the_others_go_on(rehearse, monkeypatch):
+    monkeypatch.setattr(plan, "RATES", (1e-3, float("nan")))
+    _, work = rehearse("--parts", "search")
+    assert (work / "search_unet_small_0.001.json").exists()
+    assert not (work / "search_unet_small_nan.json").exists()
+    assert "Error" in (work / "search_unet_small_nan.error.txt").read_text()
+
+
+def test_no_job_begins_that_would_not_be_done_in_time(rehearse):
+    _, work = rehearse("--parts", "search", "--minutes", "0")
+    assert not list(work.glob("search_*.json"))
+
+
+@pytest.mark.parametrize("dataset, names", [("chase", range(1, 5)), ("hrf", range(1, 6))])
+def test_folds_share_no_child_and_leave_none_out(carried, monkeypatch, dataset, names):
+    monkeypatch.setenv("RETINA_COURSE_DATA", str(carried))
+    load = (lambda part: data.chase("train", part)) if dataset == "chase" else data.hrf
+    everyone = {photo.name for photo in load(None)}
+    for fold in folds.FOLDS:
+        held, rest = ({photo.name for photo in load(part)} for part in (fold, f"not {fold}"))
+        assert held and rest and held | rest == everyone and not held & rest
+    sides = {name: folds.fold_of(dataset, name) for name in everyone}
+    if dataset == "chase":
+        assert all(sides[f"Image_{c:02d}L"] == sides[f"Image_{c:02d}R"] for c in names)
+
+
+def test_the_changes_of_the_variants_are_put_together():
+    assert plan.together(["synthetic_added", "average"]) == {
+        "recipe": {"average": 0.998},
+        "synthetic": 0.4,
+    }
+
+    def row(name, auc):
+        return {
+            "name": f"camera_x_{name}_seed0",
+            "sources": {"chase": 1},
+            "hrf": {"14": {"auc": auc}},
+        }
+
+    rows = [row("chase_full", 0.9), row("chase_appearance_half", 0.91), row("chase_average", 0.8)]
+    assert plan.best_change(rows)["recipe"] == {"strength": 0.5}
+
+
+def test_the_plain_unet_has_the_parameters_that_its_text_says():
+    from benchmarks.gpu.networks import NAMES, PlainUNet, build
+
+    assert sum(p.numel() for p in PlainUNet().parameters()) == 117_361
+    assert {"w_net", "plain_unet", "linknet"} <= set(NAMES)
+    assert type(build("w_net")) is type(create_model("w_net"))
+
+
+def test_packing_halves_hrf_and_keeps_the_test_half_at_home(carried, tmp_path, monkeypatch):
+    source = tmp_path / "data"
+    hrf = source / "HRF"
+    for folder in ("images", "manual1", "mask"):
+        (hrf / folder).mkdir(parents=True)
+    eye = make_fundus(64, 1)
+    for number in range(1, 16):
+        for group in ("dr", "g", "h"):
+            name = f"{number:02d}_{group}"
+            image = (255 * eye.image).byte().permute(1, 2, 0).numpy()
+            Image.fromarray(image).save(hrf / "images" / f"{name}.jpg")
+            for folder, ending, mask in (
+                ("manual1", ".tif", eye.vessel),
+                ("mask", "_mask.tif", eye.fov),
+            ):
+                Image.fromarray(np.uint8(255 * mask.numpy())).save(hrf / folder / f"{name}{ending}")
+    (source / "CHASE_DB1").symlink_to(carried / "CHASE_DB1")
+    monkeypatch.setenv("RETINA_COURSE_DATA", str(source))
+    data.pack(tmp_path / "packed")
+    assert len(HRF(split="train")) == 15 and len(ChaseDB1(tmp_path / "packed" / "CHASE_DB1")) == 8
+    names = sorted(path.stem for path in (tmp_path / "packed" / data.HALVED).glob("*.jpg"))
+    assert len(names) == 15 and names[-1] == "05_h"
+    assert Image.open(tmp_path / "packed" / data.HALVED / "01_h.jpg").size == (32, 32)
