@@ -12,7 +12,7 @@ from command_line import photograph, run
 from PIL import Image
 
 from retina_course.cli import photo_commands
-from retina_course.cli.output import digits, readers_may_leave
+from retina_course.cli.output import digits, memory_errors, readers_may_leave
 from retina_course.data import files
 
 
@@ -141,3 +141,21 @@ def test_a_device_that_cannot_compute_is_named(device, photos, capsys):
 @pytest.mark.parametrize("value", [1e-6, 0.0004, 0.5, 0.99999, *np.logspace(-12, -0.001, 9)])
 def test_a_threshold_never_reads_as_0_or_1(value):
     assert 0 < float(digits(value)) < 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("CUDA out of memory. Tried to allocate 2 GiB."),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 9 bytes."),
+    ],
+)
+def test_what_machines_say_where_memory_runs_out(error):
+    with pytest.raises(MemoryError, match="Not enough memory. Less is needed") as raised:
+        with memory_errors():
+            raise error
+    assert raised.value.__cause__ is error
+    with pytest.raises(RuntimeError, match="a defect"), memory_errors():
+        raise RuntimeError("a defect")

@@ -63,6 +63,14 @@ def test_photographs_without_a_vessel_are_counted(data, evaluate, tmp_path, caps
     assert stored["empty_targets"] == 1 and stored["per_image"][0]["auc"] is None
 
 
+def test_a_vessel_outside_the_field_of_view_is_none(data, evaluate, capsys):
+    mask = np.zeros((120, 120), np.uint8)
+    mask[:4, :4] = 255
+    Image.fromarray(mask).save(data / "masks" / "eye0.png")
+    assert evaluate("--no-flips") == 0
+    assert "without a vessel in their mask: 1 of 2 (eye0)." in capsys.readouterr().out
+
+
 def test_inverted_masks_are_asked_for(data, evaluate, tmp_path, capsys):
     assert evaluate("--json", tmp_path / "right.json") == 0
     for mask in (data / "masks").iterdir():

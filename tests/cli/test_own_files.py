@@ -129,9 +129,10 @@ def test_another_photograph_of_the_same_name_later(command, photo, tmp_path, cap
 
 
 def test_a_name_that_would_be_too_long(command, photo, tmp_path, capsys):
-    long = photo.rename(tmp_path / ("x" * 245 + ".png"))
-    assert run(command[0], long, "-o", tmp_path / "out", "--weights", command[2]) == 1
-    assert "would be too long" in capsys.readouterr().err and not (tmp_path / "out").exists()
+    for name in ("x" * 245, "\u00fc" * 124):  # 124 letters of two bytes
+        photo = photo.rename(tmp_path / f"{name}.png")
+        assert run(command[0], photo, "-o", tmp_path / "out", "--weights", command[2]) == 1
+        assert "would be too long" in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 def test_a_folder_of_the_results_that_is_a_file(command, photo, tmp_path, capsys):

@@ -49,6 +49,16 @@ def test_recursive_mirrors_the_folders(folder, segment, tmp_path):
     assert "left/one_vessels.png" in made(tmp_path) and len(made(tmp_path)) == 4
 
 
+def test_links_to_folders_are_named_and_not_followed(folder, segment, tmp_path, capsys):
+    try:
+        (folder / "again").symlink_to(folder, target_is_directory=True)
+    except OSError:
+        pytest.skip("no links here")
+    assert segment(folder, "--recursive") == 0
+    assert len(made(tmp_path)) == 4
+    assert f"not looked into without --recursive: {folder / 'again'}" in capsys.readouterr().err
+
+
 def test_a_damaged_image_in_a_folder_is_an_error_and_a_text_is_not(folder, segment, capsys):
     (folder / "bad.jpg").write_text("no picture")
     assert segment(folder) == 1

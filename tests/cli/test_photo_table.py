@@ -70,6 +70,32 @@ def test_rows_and_columns_of_the_user_are_kept(photo, segment, out, tmp_path):
     other = photo.rename(tmp_path / "other.png")
     assert segment(other) == 0
     assert table(out)["eye"]["note"] == "left, blurred" and table(out)["other"]["note"] == ""
+    with (out / "segment.csv").open(encoding="utf-8", newline="") as file:
+        assert next(csv.reader(file)) == [*rows[0], "note"]  # a mark of Excel's is no column
+
+
+def test_the_row_says_which_flips_and_masks_there_were(photo, segment, out, tmp_path):
+    Image.new("L", (120, 120), 255).save(tmp_path / "mask.png")
+    assert segment(photo, "--no-flips", "--field-of-view", tmp_path / "mask.png") == 0
+    row = table(out)["eye"]
+    digest = file_digest(tmp_path / "mask.png")
+    assert row["flips"] == "False" and row["field_of_view"] == f"mask {digest[:12]}"
+    assert (row["fov_diameter"], row["fov_pixels"], row["fov_fraction"]) == (
+        "120",
+        "14400",
+        "1.0000",
+    )
+    assert "border" not in row["warnings"], "a field that is given is not judged"
+    assert segment(photo, "--no-flips", "--fov-diameter", "200") == 0
+    row = table(out)["eye"]
+    assert (row["fov_diameter"], row["field_of_view"]) == ("200", "diameter 200")
+
+
+def test_the_sides_of_a_photograph_that_is_no_square(segment, out, tmp_path):
+    Image.fromarray(photograph()[0][5:115]).save(tmp_path / "wide.png")
+    assert segment(tmp_path / "wide.png") == 0
+    row = table(out)["wide"]
+    assert (row["width"], row["height"]) == ("120", "110")
 
 
 def test_what_is_done_is_skipped_until_something_differs(photo, segment, out, tmp_path, capsys):
@@ -83,6 +109,7 @@ def test_what_is_done_is_skipped_until_something_differs(photo, segment, out, tm
     assert not is_skipped("--again")
     for more in (("--threshold", "0.3"), ("--no-flips",), ("--field-of-view", mask)):
         assert not is_skipped(*more) and is_skipped(*more)
+        assert not is_skipped()  # back to what is usual
     assert not is_skipped("--fov-diameter", 200)
     (out / "eye_overlay.jpg").unlink()
     assert not is_skipped("--fov-diameter", 200)
