@@ -19,7 +19,7 @@ MOVED = {
     "detection": ("inference.detection", "inference.field_of_view"),
     "detection_metrics": ("evaluation.detection_metrics", "inference.detection"),
     "diagrams": ("figures.diagrams",),
-    "error_analysis": ("evaluation.error_analysis",),
+    "error_analysis": ("evaluation.error_analysis", "evaluation.calibration"),
     "images": ("data.images", "data.image_files", "data.pil_images"),
     "leaderboard": ("evaluation.leaderboard",),
     "losses": ("training.losses",),

@@ -35,7 +35,7 @@ from benchmarks.common.rows import smooth
 from retina_course import shapes, weights
 from retina_course.data.datasets import ChaseDB1
 from retina_course.data.files import write_atomically
-from retina_course.evaluation import error_analysis, metrics
+from retina_course.evaluation import calibration, error_analysis, metrics
 from retina_course.training import (
     Recipe,
     default_device,
@@ -166,7 +166,7 @@ def by_place(maps: tuple, threshold: float) -> dict:
     found = [(p >= threshold) & fov for p, fov in zip(probabilities, fovs, strict=True)]
     inside = [vessels & fov for vessels, fov in zip(ground_truth, fovs, strict=True)]
     return {
-        "calibration": error_analysis.calibration(*metrics.pool(*maps)),
+        "calibration": calibration.reliability(*metrics.pool(*maps)),
         "sensitivity_by_place": error_analysis.sensitivity_by_place(found, inside),
         "false_positives": error_analysis.false_positives_by_place(found, inside, fovs),
     }

@@ -1,4 +1,4 @@
-"""Where a vessel map is right and wrong: by vessel width, at crossings, at the rim, by probability.
+"""Where a vessel map is right and wrong: by vessel width, at crossings, at the rim.
 
 All masks are bool `(H, W)`, at a photograph's native size.
 """
@@ -199,45 +199,3 @@ def false_positives_by_place(
         counts += beside.sum(), (~beside & rim).sum(), (~beside & ~rim).sum()
     names = ("beside a vessel", "at the rim", "elsewhere")
     return dict(zip(names, (counts / max(1, counts.sum())).tolist(), strict=True))
-
-
-def calibration(probabilities: NDArray[Any], target: Mask, bins: int = 10) -> dict[str, Any]:
-    """Do pixels of probability p show a vessel in a fraction p of the cases?
-
-    Source: arXiv 1706.04599, equation 3.
-
-    Parameters
-    ----------
-    probabilities : ndarray of float
-        `(P,)` in [0, 1].
-    target : ndarray of bool
-        `(P,)`.
-    bins : int, default 10
-        Number of bins of equal width.
-
-    Returns
-    -------
-    dict
-        For each bin `count`, mean `probability` and `fraction` of vessels (None where empty);
-        `expected_error`, the mean distance of probability and fraction over pixels, and `brier`,
-        the mean of (p - t)^2.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> found = calibration(np.array([0.25, 0.25, 0.75]), np.array([False, True, True]), bins=2)
-    >>> found["probability"], found["fraction"]
-    ([0.25, 0.75], [0.5, 1.0])
-    """
-    p, t = np.asarray(probabilities, dtype=np.float64), np.asarray(target, dtype=np.float64)
-    which = np.minimum((p * bins).astype(int), bins - 1)
-    count = np.bincount(which, minlength=bins)
-    sums = (np.bincount(which, weights=w, minlength=bins) for w in (p, t))
-    mean, fraction = (total / np.maximum(count, 1) for total in sums)
-    return {
-        "count": count.tolist(),
-        "probability": [float(v) if n else None for v, n in zip(mean, count, strict=True)],
-        "fraction": [float(v) if n else None for v, n in zip(fraction, count, strict=True)],
-        "expected_error": float((count * abs(mean - fraction)).sum() / max(1, count.sum())),
-        "brier": float(((p - t) ** 2).mean()),
-    }

@@ -125,14 +125,14 @@ def betti_errors(prediction: NDArray[Any], target: NDArray[Any]) -> Betti:
     return Betti(*(abs(f - e) for f, e in zip(found, expected, strict=True)))
 
 
-def remove_specks(mask: NDArray[Any], smallest: int) -> NDArray[np.bool_]:
-    """Remove the pieces (8-connected) of fewer than `smallest` pixels.
+def remove_specks(mask: NDArray[Any], min_size: int) -> NDArray[np.bool_]:
+    """Remove the pieces (8-connected) of fewer than `min_size` pixels.
 
     Parameters
     ----------
     mask : ndarray of bool
         Map `(H, W)`; 0 and 1 of other types are taken, too.
-    smallest : int
+    min_size : int
         Area of the smallest piece that stays, in pixels.
 
     Returns
@@ -149,13 +149,13 @@ def remove_specks(mask: NDArray[Any], smallest: int) -> NDArray[np.bool_]:
     --------
     >>> import numpy as np
     >>> mask = np.array([[1, 1, 0, 0, 1], [0, 0, 1, 0, 0]])
-    >>> remove_specks(mask, smallest=3).astype(int)
+    >>> remove_specks(mask, min_size=3).astype(int)
     array([[1, 1, 0, 0, 0],
            [0, 0, 1, 0, 0]])
     """
     # skimage's remove_small_objects renamed its limit in 0.26 and changed what it includes.
     labels, _ = ndimage.label(as_map(mask, "mask"), EIGHT)
-    kept = np.bincount(labels.ravel()) >= smallest
+    kept = np.bincount(labels.ravel()) >= min_size
     kept[0] = False  # the background
     return kept[labels]
 

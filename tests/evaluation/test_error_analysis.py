@@ -1,11 +1,7 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from retina_course.evaluation.error_analysis import (
-    calibration,
     centreline,
     detected,
     false_positives_by_place,
@@ -62,29 +58,6 @@ def test_false_positives_are_sorted_by_place():
     shares = false_positives_by_place([found], [vessels], [fov])
     assert shares == {"beside a vessel": 0.5, "at the rim": 0.25, "elsewhere": 0.25}
     assert set(false_positives_by_place([vessels], [vessels], [fov]).values()) == {0}
-
-
-def test_calibration_of_probabilities_that_are_right():
-    rng = np.random.default_rng(0)
-    p = rng.random(200_000)
-    row = calibration(p, rng.random(p.size) < p)
-    assert row["expected_error"] < 0.01 and abs(row["brier"] - 1 / 6) < 0.005
-    squeezed = calibration(p**3, rng.random(p.size) < p)
-    assert abs(squeezed["expected_error"] - 0.25) < 0.02  # the mean of p - p^3
-
-
-@settings(deadline=None, max_examples=50)
-@given(arrays(np.float64, st.integers(1, 50), elements=st.floats(0, 1)), st.integers(1, 20))
-def test_calibration_against_a_loop(p, bins):
-    t = p > 0.4
-    row = calibration(p, t, bins)
-    total = 0.0
-    for i in range(bins):
-        mine = [k for k, v in enumerate(p) if min(int(v * bins), bins - 1) == i]
-        assert row["count"][i] == len(mine)
-        if mine:
-            total += len(mine) * abs(np.mean(p[mine]) - np.mean(t[mine]))
-    assert row["expected_error"] == pytest.approx(total / len(p), abs=1e-9)
 
 
 def test_no_image_at_all_is_an_error():

@@ -8,7 +8,6 @@ import pytest
 from retina_course.evaluation import error_analysis
 from retina_course.evaluation.error_analysis import (
     Centreline,
-    calibration,
     centreline,
     detected,
     false_positives_by_place,
@@ -128,16 +127,3 @@ def test_false_positives_of_several_images_are_counted_together():
     assert false_positives_by_place([vessel], [vessel], [fov]) == nothing
     with pytest.raises(ValueError):
         false_positives_by_place([first, second], [vessel] * 2, [fov])
-
-
-def test_calibration_by_hand():
-    p, t = np.array([0.0, 0.5, 0.5, 0.7, 1.0]), np.array([False, True, False, True, True])
-    found = calibration(p, t, bins=4)
-    assert found["count"] == [1, 0, 3, 1]
-    assert found["probability"] == pytest.approx([0, None, 1.7 / 3, 1])
-    assert found["fraction"] == pytest.approx([0, None, 2 / 3, 1])
-    assert found["expected_error"] == pytest.approx(3 * (2 / 3 - 1.7 / 3) / 5)
-    assert found["brier"] == pytest.approx((0.25 + 0.25 + 0.09) / 5)
-    numbers = [*found["probability"], *found["fraction"], found["expected_error"], found["brier"]]
-    assert {type(v) for v in numbers} == {float, type(None)}  # as JSON has them
-    assert len(calibration(p, t)["count"]) == 10

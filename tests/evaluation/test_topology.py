@@ -99,12 +99,12 @@ def test_errors_are_absolute_symmetric_and_zero_for_the_same_map():
 
 @settings(deadline=None, max_examples=50)
 @given(masks, st.integers(0, 6))
-def test_remove_specks_keeps_the_pieces_that_are_large_enough(mask, smallest):
+def test_remove_specks_keeps_the_pieces_that_are_large_enough(mask, min_size):
     expected = np.zeros_like(mask)
     for piece in pieces(mask, AROUND):
-        for pixel in piece if len(piece) >= smallest else ():
+        for pixel in piece if len(piece) >= min_size else ():
             expected[pixel] = True
-    assert (remove_specks(mask, smallest) == expected).all()
+    assert (remove_specks(mask, min_size) == expected).all()
 
 
 probabilities = arrays(
