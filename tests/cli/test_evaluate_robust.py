@@ -1,6 +1,7 @@
 """`retina-course evaluate`: one photograph at a time, and nothing unsaid."""
 
 import json
+import os
 import weakref
 
 import numpy as np
@@ -114,3 +115,14 @@ def test_a_json_file_of_somebody_else_is_refused_and_an_own_one_replaced(
 def test_a_threshold_near_0_or_1_is_shown(threshold, evaluate, capsys):
     assert evaluate("--no-flips", "--threshold", threshold) == 0
     assert f"threshold {threshold} " in capsys.readouterr().out
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_the_work(
+    evaluate, tmp_path, capsys, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr("os.access", lambda *what: asked.append(what) or False)
+    assert evaluate("--json", tmp_path / "scores.json") == 1
+    told = capsys.readouterr().err
+    assert f"The folder {tmp_path} cannot be written, so scores.json cannot." in told
+    assert asked == [(tmp_path, os.W_OK)] and "scoring" not in told

@@ -149,3 +149,23 @@ def test_a_folder_without_any_box_is_refused(boxes, tmp_path, capsys):
     arguments = ("--data", boxes, "--model", "retina_net", "-o", tmp_path / "run")
     assert run("train", *arguments, "--steps", 1) == 1
     assert "No photograph has a box" in error(capsys)
+
+
+def test_the_scores_are_those_of_the_training_photographs_in_their_own_fields(data, tmp_path):
+    """Threshold and F1 of the card, as `evaluate` finds them; in fields of view that are given."""
+    (data / "fov").mkdir()
+    for i in range(2):
+        field = np.zeros((120, 120), np.uint8)
+        field[30:90, 20:80] = 255
+        Image.fromarray(field).save(data / "fov" / f"eye{i}.png")
+    out, scores = tmp_path / "run", tmp_path / "scores.json"
+    assert run("train", "--data", data, "-o", out, *TINY) == 0
+    _, card = weights.load(out / "unet_small.safetensors")
+    weights_file = ("--weights", out / "unet_small.safetensors", "--json", scores)
+    assert run("evaluate", "--data", data, *weights_file) == 0
+    stored = json.loads(scores.read_text())
+    assert stored["threshold"] == card["threshold"] != 0.5
+    for name in ("auc", "f1", "sensitivity"):
+        assert card["metrics"][name] == pytest.approx(stored["pooled"][name], abs=1e-4)
+    assert run("evaluate", "--data", data, *weights_file, "--threshold", "0.9999") == 0
+    assert json.loads(scores.read_text())["pooled"]["f1"] <= stored["pooled"]["f1"]
