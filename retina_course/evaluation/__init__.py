@@ -1,28 +1,43 @@
-"""Scores: of vessel maps, of detections, by place, and how far they would vary."""
+"""Scores: of vessel maps, probabilities and detections, by place, and how far they would vary."""
 
 from retina_course.evaluation import (
     binary_maps,
+    calibration,
+    comparisons,
     detection_metrics,
     error_analysis,
     leaderboard,
     metrics,
     streaming,
+    surface,
+    topology,
 )
-from retina_course.evaluation.intervals import Interval, bootstrap, paired_difference
+from retina_course.evaluation.intervals import Interval, bootstrap, paired_difference, student
 from retina_course.evaluation.metrics import evaluate
 from retina_course.evaluation.streaming import PixelCounts, evaluate_stream
+from retina_course.evaluation.surface import nsd, observer_tolerance
+from retina_course.evaluation.topology import betti_errors, betti_numbers
 
 __all__ = [
     "Interval",
     "PixelCounts",
+    "betti_errors",
+    "betti_numbers",
     "binary_maps",
     "bootstrap",
+    "calibration",
+    "comparisons",
     "detection_metrics",
     "error_analysis",
     "evaluate",
     "evaluate_stream",
     "leaderboard",
     "metrics",
+    "nsd",
+    "observer_tolerance",
     "paired_difference",
     "streaming",
+    "student",
+    "surface",
+    "topology",
 ]

@@ -1,10 +1,11 @@
-"""How far a score would vary with other test images: bootstrap intervals."""
+"""How far a score would vary with other test images: by bootstrap, or by Student's t."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
 
 class Interval(NamedTuple):
@@ -160,3 +161,65 @@ def paired_difference(
         level=level,
         seed=seed,
     )
+
+
+def student(
+    values: Sequence[float] | NDArray[Any],
+    *,
+    patients: ArrayLike | None = None,
+    level: float = 0.95,
+) -> Interval:
+    """Mean of a score over patients, with Student's interval.
+
+    For few patients it keeps its level better than the percentiles of `bootstrap`, which are too
+    narrow by a factor of about `sqrt((n - 1) / n)` and by the tails of the t distribution. It
+    needs means that vary about normally between patients. For two networks, give it the
+    differences of their scores. With m comparisons, a level of `1 - 0.05 / m` covers all of
+    them together (Bonferroni).
+    Source: Student 1908, doi:10.1093/biomet/6.1.1.
+
+    Parameters
+    ----------
+    values : sequence of float
+        The score of each image, or the difference of two networks in it.
+    patients : sequence, optional
+        The patient of each image. The images of a patient are averaged first; the default takes
+        each image as a patient.
+    level : float, default 0.95
+        How often such an interval holds the mean of all patients.
+
+    Returns
+    -------
+    Interval
+        The mean of the patients' means, and the ends of its interval.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two patients, if `patients` has another length, if a value is not
+        finite, or if `level` does not lie between 0 and 1.
+
+    Examples
+    --------
+    Two eyes of each of three children:
+
+    >>> found = student([0.79, 0.81, 0.76, 0.78, 0.80, 0.84], patients=[1, 1, 2, 2, 3, 3])
+    >>> print(f"{found.value:.3f} ({found.low:.3f} to {found.high:.3f})")
+    0.797 (0.734 to 0.859)
+    """
+    scores = np.asarray(values, dtype=float)
+    names = np.arange(scores.size) if patients is None else np.asarray(patients)
+    if scores.ndim != 1 or names.shape != scores.shape:
+        raise ValueError(
+            f"Expected one score, and one patient, for each image, got {scores.shape} and "
+            f"{names.shape}."
+        )
+    means = np.array([scores[names == name].mean() for name in np.unique(names)])
+    if means.size < 2 or not np.isfinite(means).all() or not 0 < level < 1:
+        raise ValueError(
+            "Expected finite scores of at least two patients and a level between 0 and 1, got "
+            f"{means.size} patients with means {means.tolist()} and level {level}."
+        )
+    half = stats.t.isf((1 - level) / 2, means.size - 1) * stats.sem(means)
+    value = float(means.mean())
+    return Interval(value, float(value - half), float(value + half))
