@@ -26,10 +26,14 @@ def test_detect_writes_a_picture_and_boxes_inside_the_photograph(
     assert json.loads((out / "eye_boxes.json").read_text())["detections"] == []
 
 
-def test_weights_of_the_other_kind_are_named(photo, detector_file, weights_file, tmp_path, capsys):
+def test_weights_of_the_other_kind_are_named(
+    photo, data, detector_file, weights_file, tmp_path, capsys
+):
     assert run("segment", photo, "-o", tmp_path / "o", "--weights", detector_file) == 1
     assert "finds boxes, not vessels: see retina-course detect" in capsys.readouterr().err
     assert not (tmp_path / "o").exists()
     assert run("detect", photo, "-o", tmp_path / "o", "--weights", weights_file) == 1
     assert "finds vessels, not boxes: see retina-course segment" in capsys.readouterr().err
     assert not (tmp_path / "o").exists()
+    assert run("evaluate", "--data", data, "--weights", detector_file) == 1
+    assert "finds boxes, not vessels: see retina-course detect" in capsys.readouterr().err

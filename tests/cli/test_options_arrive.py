@@ -240,21 +240,21 @@ def test_detect(tmp_path, detector_file, monkeypatch):
     def found(model, image, card, **more):
         asked.append(more)
         boxes = torch.tensor([[1.0, 2, 30, 40.26], [5, 6, 7, 8], [9, 9, 20, 20]])
-        scores, labels = torch.tensor([0.87654, 0.5, 0.49]), torch.tensor([1, 3, 2])
+        scores, labels = torch.tensor([0.87654, 0.25, 0.24]), torch.tensor([1, 3, 2])
         return {"boxes": boxes, "scores": scores, "labels": labels}
 
     monkeypatch.setattr(photo_commands, "detect", found)
     Image.fromarray(photograph()[0][:110]).save(tmp_path / "eye.png")
-    out = ("-o", tmp_path / "out", "--weights", detector_file, "--threshold", "0.5")
+    out = ("-o", tmp_path / "out", "--weights", detector_file, "--threshold", "0.25")
     assert run("detect", tmp_path / "eye.png", *out, "--no-flips", "--fov-diameter", 150) == 0
     assert asked[0]["flips"] is False and asked[0]["fov_diameter"] == 150
     assert asked[0]["fov"].shape == (110, 120)
     stored = json.loads((tmp_path / "out" / "eye_boxes.json").read_text())
-    assert (stored["width"], stored["height"], stored["threshold"]) == (120, 110, 0.5)
+    assert (stored["width"], stored["height"], stored["threshold"]) == (120, 110, 0.25)
     assert stored["intended_use"] == weights.INTENDED_USE
     first, second = stored["detections"]
     assert first == {"label": "optic disc", "score": 0.8765, "box": [1, 2, 30, 40.3]}
-    assert second["label"] == "haemorrhages" and second["score"] == 0.5
+    assert second["label"] == "haemorrhages" and second["score"] == 0.25
 
 
 @pytest.mark.parametrize(
