@@ -11,6 +11,7 @@ from torch import nn
 from retina_course import create_model, weights
 from retina_course.data.detection import boxes_from_masks
 from retina_course.data.idrid import BoxedPhotograph, IDRiDBoxes
+from retina_course.inference import detection
 from retina_course.inference.boxed_images import stack_boxed_images
 from retina_course.inference.detection import (
     detect,
@@ -275,3 +276,21 @@ def test_many_images_are_detected_in_batches_in_order():
     for image, one in zip(images, found, strict=True):
         (alone,) = model(image[None])
         assert all(torch.equal(one[key], alone[key]) for key in alone)
+
+
+def test_boxes_of_mirror_images_are_one_from_the_overlap_that_the_model_says(monkeypatch):
+    class Nothing(nn.Module):
+        size_multiple, nms_iou, anchors = 8, 0.37, ()
+
+        def __init__(self):
+            super().__init__()
+            self.value = nn.Parameter(torch.zeros(1))
+
+        def forward(self, images):
+            empty = torch.zeros(0)
+            return [{"boxes": torch.zeros(0, 4), "scores": empty, "labels": empty.long()}]
+
+    asked = []
+    monkeypatch.setattr(detection, "cluster", lambda *a: asked.append(a) or a[:3])
+    detect_in_crop(Nothing(), torch.zeros(3, 8, 8), flips=True)
+    assert asked[0][4] == 0.37 and asked[0][3].tolist() == [0, 0, 0, 0]

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -78,3 +79,33 @@ def test_without_the_packages_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(ImportError, match="pip install onnx onnxscript"):
         weights.to_onnx(*network("unet_small"))
+
+
+@pytest.mark.parametrize("name", ["unet_small", *DETECTORS])
+def test_what_is_exported_and_what_the_file_says_of_it(name, monkeypatch):
+    """With a stand-in for the exporter, which takes many seconds."""
+    asked = {}
+
+    def exported(model, example, **options):
+        asked.update(options, model=type(model).__name__, training=model.training)
+        return SimpleNamespace(model_proto=onnx.ModelProto())
+
+    monkeypatch.setattr(torch.onnx, "export", exported)
+    model, card = network(name)
+    card |= {"classes": ["a", "b", "c"], "pixels_per_degree": 1.5, "licence": "CC", "seed": 3}
+    content = onnx.load_model_from_string(weights.to_onnx(model.train(), card))
+    is_detector = name in DETECTORS
+    outputs = ["boxes", "scores"] if is_detector else ["logits"]
+    assert asked["output_names"] == outputs and asked["input_names"] == ["images"]
+    assert asked["model"] == ("_Decoded" if is_detector else "UNetSmall") and not asked["training"]
+    (axes,) = asked["dynamic_shapes"]
+    assert [*axes] == [0, 2, 3]
+    known = {prop.key: json.loads(prop.value) for prop in content.metadata_props}
+    about = {key.removeprefix(export.ONNX_MARK): value for key, value in known.items()}
+    of_card = {"model", "fov_diameter", "pixels_per_degree", "threshold", "classes", "licence"}
+    assert {key: about[key] for key in of_card} == {key: card[key] for key in of_card}
+    assert about["size_multiple"] == model.size_multiple and "seed" not in about
+    assert all(about[key] == export.USE[key] for key in ("images", *outputs))
+    settings = ("score_threshold", "nms_iou", "max_boxes")
+    expected = {key: getattr(model, key) for key in settings} if is_detector else {}
+    assert {key: about[key] for key in settings if key in about} == expected
