@@ -85,3 +85,12 @@ def test_models_that_are_no_segmentation_network():
         predict(create_model("retina_net"), torch.rand(3, 16, 16))
     with pytest.raises(ValueError, match="Expected 1 channels, got 3"):
         predict(create_model("unet_small", in_channels=1), torch.rand(3, 16, 16))
+
+
+def test_the_model_goes_to_the_device_that_is_given_and_else_stays(monkeypatch):
+    model, moved = untrained(), []
+    monkeypatch.setattr(model, "to", moved.append)
+    predict(model, torch.rand(3, 16, 16))
+    assert moved == []
+    predict(model, torch.rand(3, 16, 16), device="cpu")
+    assert moved == ["cpu"]
