@@ -118,6 +118,12 @@ def test_the_place_of_one_false_positive(y, x):
     assert false_positives_by_place([mask((y, x))], [vessel], [fov]) == expected
 
 
+def test_beside_a_vessel_counts_before_the_rim():
+    vessel, fov = mask((8, 30)), ~mask(np.s_[:5, :])
+    expected = dict.fromkeys(PLACES, 0.0) | {"beside a vessel": 1.0}
+    assert false_positives_by_place([mask((7, 30))], [vessel], [fov]) == expected
+
+
 def test_false_positives_of_several_images_are_counted_together():
     vessel, fov = mask((20, 30)), ~mask(np.s_[:5, :])
     first, second = mask((20, 30), (21, 30), (2, 30)), mask((20, 31), (7, 30), (24, 30), (25, 30))

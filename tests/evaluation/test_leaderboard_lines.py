@@ -153,6 +153,11 @@ def test_every_cell_of_the_table(board):
     ]
 
 
+def test_two_seeds_have_a_spread(board):
+    ((_, _, f1, spread, *_),) = leaderboard.table(board(run(0, f1=0.6), run(1, f1=0.7))).rows
+    assert (f1, spread) == ("0.6500", "0.0707")
+
+
 def test_without_rows_the_message_says_what_writes_them(board):
     with pytest.raises(ValueError, match="no row yet: python -m benchmarks.scores.leaderboard run"):
         board()

@@ -78,6 +78,15 @@ def test_half_precision_models_give_float32():
     assert p.dtype == torch.float32
 
 
+def test_probabilities_of_half_precision_logits_are_computed_in_float32():
+    class Logit(nn.Module):
+        def forward(self, x):
+            return torch.full_like(x[:, :1], 3.0).bfloat16()
+
+    p = predict(Logit(), torch.rand(3, 8, 8))
+    torch.testing.assert_close(p, torch.full((1, 8, 8), 3.0).sigmoid(), atol=1e-7, rtol=0)
+
+
 def test_models_that_are_no_segmentation_network():
     with pytest.raises(ValueError, match="Sequential returned"):
         predict(nn.Sequential(nn.Flatten()), torch.rand(3, 16, 16))
