@@ -24,6 +24,7 @@ def shape_scores(found: Mask, truth: Mask, fov: Mask, tolerance: float) -> dict[
     return {
         "cldice": cldice(found, truth),
         "nsd": nsd(found, truth, tolerance),
+        "nsd_1px": nsd(found, truth, 1),
         "betti0_error": errors.components,
         "betti1_error": errors.holes,
         "components": betti_numbers(found).components,

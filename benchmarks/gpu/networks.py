@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.common.networks import OPTIONS, OWN_SCALE
-from retina_course import create_model
+from retina_course.models import create_model
 
 NAMES = (
     "unet_small",

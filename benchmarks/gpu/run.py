@@ -3,7 +3,7 @@
     python -m benchmarks.gpu.run pack DIR                      before: the data to carry
     python -m benchmarks.gpu.run --minutes 13 --output DIR     there: all parts, in order
     python -m benchmarks.gpu.run --minutes 5 --output DIR --parts smoke search
-    python -m benchmarks.gpu.take_up DIR                       after: the book's results
+    python -m benchmarks.gpu.run take-up DIR [DIR ...]         after: the book's results
 
 The parts: `smoke` (every network once, in each precision, against the CPU), `speed` (with the card
 alone), `capture` (which networks train as CUDA graphs), `notebooks` (all of them with the GPU in
@@ -28,17 +28,17 @@ from typing import Any
 
 from benchmarks.common.index import Program
 from benchmarks.common.provenance import provenance
-from benchmarks.gpu import data, jobs, plan, smoke
+from benchmarks.gpu import data, jobs, plan, smoke, take_up
 from benchmarks.gpu.networks import NAMES
 from retina_course.training.devices import default_device
 
 PROGRAM = Program(
     __file__,
     question="What do minutes of a GPU give: is all right there, how fast, how good?",
-    results=("gpu/*.json", "equal_budget/*.json"),
+    results=("gpu/*.json", "equal_budget/*.json", "equal_budget_observer.json"),
     commands=(
         "python -m benchmarks.gpu.run --minutes 13 --output gpu/",
-        "python -m benchmarks.gpu.take_up gpu/",
+        "python -m benchmarks.gpu.run take-up gpu/",
     ),
     data=("CHASE_DB1",),
     hours=0.25,
@@ -54,8 +54,8 @@ EYES, EYE_SCALE, SHARDS = 192, 17.0, 16
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("action", nargs="?", default="run", choices=["run", "pack"])
-    parser.add_argument("folder", nargs="?", type=Path, help="where `pack` writes")
+    parser.add_argument("action", nargs="?", default="run", choices=["run", "pack", "take-up"])
+    parser.add_argument("folders", nargs="*", type=Path, help="to write (pack), or to read")
     parser.add_argument("--minutes", type=float, default=13)
     parser.add_argument("--output", type=Path, default=Path("gpu"))
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=PARTS)
@@ -76,7 +76,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=list(plan.SEEDS))
     options = parser.parse_args()
     if options.action == "pack":
-        data.pack(options.folder)
+        data.pack(*options.folders)
+        return
+    if options.action == "take-up":
+        take_up.take_up(options.folders)
         return
     end = time.time() + 60 * options.minutes - PACKING
     options.output.mkdir(parents=True, exist_ok=True)

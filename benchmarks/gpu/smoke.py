@@ -12,7 +12,10 @@ from torch import nn
 
 from benchmarks.gpu import data
 from benchmarks.gpu.networks import NAMES, build
-from retina_course.data.synthetic import synthetic_batch
+from retina_course.data.detection import RandomAffine
+from retina_course.data.synthetic import synthetic_batch, synthetic_detection
+from retina_course.models import create_model
+from retina_course.shapes import macs
 from retina_course.training.devices import default_device, distributed, seed_everything
 from retina_course.training.loop import fit
 from retina_course.training.losses import DiceCELoss
@@ -93,10 +96,6 @@ def captured_steps(name: str) -> dict[str, float]:
 
 
 def detector_step(name: str) -> dict[str, float]:
-    from retina_course import create_model
-    from retina_course.data.detection import RandomAffine
-    from retina_course.data.synthetic.detection import synthetic_detection
-
     seed_everything(0)
     images, targets = synthetic_detection(2, size=128)
     device = default_device()
@@ -142,8 +141,6 @@ def one_process_group() -> str:
 
 def speed(report: dict[str, Any], size: int = 256, n: int = 8) -> None:
     """The card's own matrix rate, and milliseconds, memory and part of that rate per step."""
-    from retina_course import shapes
-
     device = default_device()
     cuda = device.type == "cuda"
     rate = matrix_rate(device)
@@ -155,11 +152,11 @@ def speed(report: dict[str, Any], size: int = 256, n: int = 8) -> None:
                 f"speed {name} {precision}",
                 lambda n_=name, p=precision: training_step(n_, p, size, n, device, cuda),
             )
-        macs = shapes.macs(build(name), (1, 3, size, size))
+        per_crop = macs(build(name), (1, 3, size, size))
         row = report[f"speed {name} bfloat16"]
         if isinstance(row, dict):
             flops = (
-                6 * macs * n
+                6 * per_crop * n
             )  # a multiplication and an addition, forward once and backward twice
             row["TFLOP/s"] = flops / row["milliseconds"] / 1e9
             row["part of the matrix rate"] = row["TFLOP/s"] / rate

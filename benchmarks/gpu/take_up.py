@@ -1,17 +1,14 @@
 """Take up what a GPU run brought back: rows for the book, weights for later.
 
-    python -m benchmarks.gpu.take_up FOLDER [FOLDER ...]
-
-Each folder holds the archives of one `benchmarks.gpu.run`; a later one adds to an earlier one. The
-comparison's rows go to retina_course/results/equal_budget/, all else that the book reads to
+The comparison's rows go to retina_course/results/equal_budget/, all else that the book reads to
 retina_course/results/gpu/<device>.json, the weights to runs/gpu_weights/. The boundary and the
 topology of the comparison's maps are scored here, from the masks that came back.
 """
 
-import argparse
 import io
 import json
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,44 +19,39 @@ from PIL import Image
 from benchmarks.common.files import RESULTS, RUNS, slug, write_json
 from benchmarks.common.protocol import recipe_row
 from benchmarks.common.shape_scores import shape_scores, tolerance_of_observers
-from retina_course import create_model, shapes
 from retina_course.data.datasets import ChaseDB1
 from retina_course.data.files import write_atomically
 from retina_course.evaluation import metrics
 from retina_course.evaluation.topology import betti_numbers
+from retina_course.models import create_model
+from retina_course.shapes import macs
 from retina_course.training.recipe import Recipe
 
 EQUAL = RESULTS / "equal_budget"
 Files = dict[str, bytes]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument(
-        "--commits", nargs="+", help="what ran for each folder, where the rows do not say it"
-    )
-    options = parser.parse_args()
-    commits = options.commits or [None] * len(options.folders)
+def take_up(folders: Sequence[Path]) -> None:
+    """Write the results of these folders' archives; a later one adds to an earlier one."""
     files: Files = {}
     rows: dict[str, dict[str, Any]] = {}
     report: dict[str, Any] = {}
-    for folder, commit in zip(options.folders, commits, strict=True):
+    for folder in folders:
         found = read_archives(folder)
         files |= found
-        report |= json.loads(found.get("report.json", b"{}"))
-        source = report.get("provenance") or {k: report[k] for k in ("device", "torch")}
+        report |= json.loads(found["report.json"])
         for name, text in found.items():
             row = json.loads(text) if name.endswith(".json") else []
-            if "kind" in row:  # what a second call found finished has the first call's provenance
-                rows.setdefault(name, {"provenance": source | {"commit": commit}} | row)
+            if "kind" in row:  # what a second call found finished keeps the first call's provenance
+                rows.setdefault(name, {"provenance": report["provenance"]} | row)
+    source = report["provenance"]
     device = slug(source["device"])
     tolerance = tolerance_of_observers()
     for row in rows.values():
         if row["kind"] == "equal":
             take_up_row(row, files, device, tolerance)
     write_json(RESULTS / "equal_budget_observer.json", observer_row(tolerance))
-    report["provenance"] = source | {"commit": source.get("commit", commits[-1])}
+    report["device"] = source["device"]
     f1 = next(row["f1"] for row in rows.values() if row["kind"] == "race")
     race = {"device": source["device"], "runs": [race_row(report, f1)]}
     write_json(RESULTS / "time_to_f1" / f"{device}.json", race)
@@ -119,7 +111,7 @@ def race_row(report: dict[str, Any], f1: list[float]) -> dict[str, Any]:
     race, recipe = report["race"], Recipe(steps=report["race"]["steps"])
     points = [point | {"f1": value} for point, value in zip(race["points"], f1, strict=True)]
     size = (recipe.batch_size, 3, recipe.crop, recipe.crop)
-    macs = 3 * shapes.macs(create_model("unet_small"), size)
+    per_step = 3 * macs(create_model("unet_small"), size)
     rate = report["matrix TFLOP/s"] * 1e12 / 2
     return {
         "model": "unet_small",
@@ -127,12 +119,8 @@ def race_row(report: dict[str, Any], f1: list[float]) -> dict[str, Any]:
         "recipe": recipe_row(recipe, torch.bfloat16),
         "captured": race["captured"],
         "points": points,
-        "macs_per_step": macs,
+        "macs_per_step": per_step,
         "macs_per_second": rate,
-        "limit_seconds": macs * recipe.steps / rate,
+        "limit_seconds": per_step * recipe.steps / rate,
         "provenance": report["provenance"],
     }
-
-
-if __name__ == "__main__":
-    main()

@@ -19,9 +19,23 @@ def vessels():
 
 def test_the_truth_and_nothing(vessels):
     truth, fov = vessels
-    perfect = {"cldice": 1, "nsd": 1, "betti0_error": 0, "betti1_error": 0, "components": 1}
+    perfect = {
+        "cldice": 1,
+        "nsd": 1,
+        "nsd_1px": 1,
+        "betti0_error": 0,
+        "betti1_error": 0,
+        "components": 1,
+    }
     assert shape_scores(truth, truth, fov, 1.0) == perfect
-    nothing = {"cldice": 0, "nsd": 0, "betti0_error": 1, "betti1_error": 1, "components": 0}
+    nothing = {
+        "cldice": 0,
+        "nsd": 0,
+        "nsd_1px": 0,
+        "betti0_error": 1,
+        "betti1_error": 1,
+        "components": 0,
+    }
     assert shape_scores(np.zeros_like(truth), truth, fov, 1.0) == nothing
 
 
