@@ -5,6 +5,7 @@ import torch
 
 from retina_course.data import augment
 from retina_course.data.augment import RandomCrops, colour_jitter, flip_and_rotate
+from retina_course.data.detection import RandomAffine
 
 N, HEIGHT, WIDTH, SIZE = 1500, 100, 200, 8
 
@@ -120,3 +121,27 @@ def test_a_change_of_colours_draws_each_of_its_four_factors_for_each_image():
     drawn = torch.stack([brightness, contrast, saturation, hue])
     assert all(len(one.unique()) > 0.9 * N for one in drawn)
     assert (torch.corrcoef(drawn) - torch.eye(4)).abs().max() < 0.1  # of each other independent
+
+
+def test_crops_occur_in_all_orientations():
+    images = torch.rand(1, 3, 8, 8, generator=generator())
+    crops = RandomCrops(images, images[:, :1].round(), 8, 200, rotation=0, scale=(1, 1), jitter=0)
+    found, _ = crops(generator())
+    assert len((found * 1e4).round().flatten(1).unique(dim=0)) == 8
+
+
+def test_a_seed_gives_the_batch_that_it_gave_when_results_were_stored():
+    """Whatever changes what is drawn, or in which order, makes stored runs unrepeatable."""
+    y, x = torch.meshgrid(torch.arange(12) / 12, torch.arange(16) / 16, indexing="ij")
+    images = torch.stack([0.2 + 0.5 * x, 0.1 + 0.4 * y, 0.3 * x * y])[None]
+    crops = RandomCrops(images, (images[:, :1] > 0.4).float(), size=4, batch_size=2)
+    found, targets = crops(generator(5))
+    expected = torch.tensor([[0.3883, 0.1762, 0.0224], [0.5514, 0.4355, 0.1929]])
+    torch.testing.assert_close(found[:, :, 1, 2], expected, atol=1e-3, rtol=0)
+    assert targets[0].max() == 0 and targets[1].sum() == 15 and targets[1, 0, 3, 3] == 0
+    box = {"boxes": torch.tensor([[2.0, 3, 9, 8]]), "labels": torch.tensor([1])}
+    found, boxes = RandomAffine(images, [box], 2)(generator(5))
+    expected = torch.tensor([[0.4195, 0.2866, 0.139], [0.4744, 0.2879, 0.0173]])
+    torch.testing.assert_close(found[:, :, 5, 7], expected, atol=1e-3, rtol=0)
+    expected = torch.tensor([[8.067, 3.505, 14.185, 7.875], [0.983, 2.501, 8.907, 8.162]])
+    torch.testing.assert_close(torch.cat([b["boxes"] for b in boxes]), expected, atol=0.01, rtol=0)
