@@ -11,9 +11,21 @@ from retina_course.data.photographs import Photograph
 from retina_course.evaluation import metrics
 from retina_course.evaluation.streaming import PixelCounts
 from retina_course.inference import segment
+from retina_course.training.any_camera import CameraRecipe
 
 SCALES = (10.7, 14.0, 17.5, 21.3, 26.0)  # pixels per degree
+WORKING_SCALE = 21.3
 BINS = 4096  # of the probabilities that a threshold is chosen from
+
+
+def camera_card(network: str, recipe: CameraRecipe) -> dict[str, Any]:
+    """The card of a network for any camera, before its threshold is known."""
+    return {
+        "model": network,
+        "options": {"num_classes": 1},
+        "pixels_per_degree": WORKING_SCALE,
+        "pixels_per_degree_range": list(recipe.pixels_per_degree),
+    }
 
 
 def ranking_at(

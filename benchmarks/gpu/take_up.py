@@ -15,16 +15,21 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from safetensors.torch import load
 
 from benchmarks.common.files import RESULTS, RUNS, slug, write_json
 from benchmarks.common.protocol import recipe_row
+from benchmarks.common.scales import camera_card
 from benchmarks.common.shape_scores import shape_scores, tolerance_of_observers
+from benchmarks.gpu.networks import build
+from retina_course import weights
 from retina_course.data.datasets import ChaseDB1
 from retina_course.data.files import write_atomically
 from retina_course.evaluation import metrics
 from retina_course.evaluation.topology import betti_numbers
 from retina_course.models import create_model
 from retina_course.shapes import macs
+from retina_course.training.any_camera import CameraRecipe
 from retina_course.training.recipe import Recipe
 
 EQUAL = RESULTS / "equal_budget"
@@ -50,6 +55,8 @@ def take_up(folders: Sequence[Path]) -> None:
     for row in rows.values():
         if row["kind"] == "equal":
             take_up_row(row, files, device, tolerance)
+        if row["kind"] == "camera":
+            take_up_camera(row, files)
     write_json(RESULTS / "equal_budget_observer.json", observer_row(tolerance))
     report["device"] = source["device"]
     f1 = next(row["f1"] for row in rows.values() if row["kind"] == "race")
@@ -91,6 +98,26 @@ def take_up_row(row: dict[str, Any], files: Files, device: str, tolerance: float
         scores = shape_scores(mask, photograph.ground_truth, photograph.fov, tolerance)
         row["shapes"].append({"name": photograph.name} | scores)
     write_json(EQUAL / f"{row['network']}_seed{row['seed']}_{device}.json", row)
+
+
+def take_up_camera(row: dict[str, Any], files: Files) -> None:
+    """Write a network for any camera as `benchmarks.scores.any_camera` does."""
+    name = row["name"].removeprefix("camera_").replace("_alone", "")
+    source = name.removeprefix(f"{row['network']}_").rsplit("_seed", 1)[0]
+    keys = ("seed", "recipe", "loss", "provenance")
+    stored = {"model": row["network"], "source": source} | {key: row[key] for key in keys}
+    stored |= {"shares": list(row["sources"].values()), "seconds": row["training_seconds"]}
+    stored |= {"held_out": {key: row[key] for key in ("chase", "hrf") if key in row}}
+    stored["precision"] = "bfloat16"
+    write_json(RESULTS / "any_camera" / f"{name}.json", stored)
+    if f"{row['name']}.safetensors" in files:
+        model = build(row["network"])
+        model.load_state_dict(load(files[f"{row['name']}.safetensors"]))
+        folder = RUNS / "any_camera" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        weights.save(
+            folder / "weights.safetensors", model, camera_card(row["network"], CameraRecipe())
+        )
 
 
 def observer_row(tolerance: float) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from benchmarks.common.folds import fold_of
 from benchmarks.common.index import Program
 from benchmarks.common.provenance import provenance
 from benchmarks.common.rows import smooth
-from benchmarks.common.scales import ranking_at
+from benchmarks.common.scales import camera_card, ranking_at
 from retina_course import weights
 from retina_course.data.cameras import Scaled
 from retina_course.data.datasets import HRF, ChaseDB1, Photograph
@@ -104,12 +104,7 @@ def run(name: str, network: str, source: str, seed: int, output: Path) -> None:
         precision=precision,
         every=100,
     )
-    card = {
-        "model": network,
-        "options": {"num_classes": 1},
-        "pixels_per_degree": 21.3333,
-        "pixels_per_degree_range": list(recipe.pixels_per_degree),
-    }
+    card = camera_card(network, recipe)
     weights.save(folder / "weights.safetensors", model, card)
     row = {"model": network, "source": source, "seed": seed, "recipe": asdict(recipe)}
     row |= {"shares": shares, "seconds": history.seconds, "loss": smooth(history.loss)}
