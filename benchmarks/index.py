@@ -12,7 +12,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from benchmarks.common.files import RESULTS, ROOT, read_json
-from benchmarks.common.index import ROOMS, Program, programs
+from benchmarks.common.index import BESIDE, ROOMS, Program, programs
 from benchmarks.common.provenance import sources
 from benchmarks.common.readers import readers
 from retina_course.data.files import write_atomically
@@ -75,7 +75,7 @@ def readme() -> str:
             "|---|---|---|---|",
             *(line(program) for program in members),
         ]
-        parts.append(f"## {room.capitalize()}\n\n{purpose(room)}\n\n" + "\n".join(lines))
+        parts.append(f"## {title(room)}\n\n{purpose(room)}\n\n" + "\n".join(lines))
     return README.format(rooms="\n\n".join(parts))
 
 
@@ -93,7 +93,7 @@ def page() -> str:
     parts = []
     for room, members in by_room().items():
         entries = [entry(program, read) for program in members]
-        parts += [f"## {room.capitalize()}\n\n{purpose(room)}", *entries]
+        parts += [f"## {title(room)}\n\n{purpose(room)}", *entries]
     return PAGE.format(rooms="\n\n".join(parts))
 
 
@@ -123,7 +123,12 @@ def entry(program: Program, read: dict[str, set[str]]) -> str:
 
 def by_room() -> dict[str, list[Program]]:
     found = programs()
-    return {room: [p for p in found if p.name.startswith(f"{room}/")] for room in ROOMS}
+    rooms = dict.fromkeys([*ROOMS, *(name.split("/")[0] for name in BESIDE)])
+    return {room: [p for p in found if p.name.startswith(f"{room}/")] for room in rooms}
+
+
+def title(room: str) -> str:
+    return "GPU" if room == "gpu" else room.capitalize()
 
 
 def purpose(room: str) -> str:
