@@ -95,6 +95,8 @@ def test_grey_images_stay_grey():
         (torch.rand(2, 3, 40, 40), torch.zeros(2, 1, 40, 39), 32, "need targets"),
         (torch.rand(2, 3, 40, 40), torch.zeros(2, 3, 40, 40), 32, "need targets"),
         (torch.rand(2, 3, 40, 40), torch.zeros(2, 1, 40, 40), 48, "do not fit"),
+        (torch.rand(2, 3, 40, 60), torch.zeros(2, 1, 40, 60), 48, "do not fit"),
+        (torch.rand(2, 3, 60, 40), torch.zeros(2, 1, 60, 40), 48, "do not fit"),
     ],
 )
 def test_bad_input_is_named(images, targets, size, told):

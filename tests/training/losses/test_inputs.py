@@ -14,6 +14,7 @@ from reference_losses import LOSSES, every_loss
         (torch.zeros(2, 1, 8, 8), torch.zeros(2, 1, 8, 8).bool(), TypeError, "target.float"),
         (torch.zeros(2, 3, 8, 8), torch.zeros(2, 3, 8, 8), ValueError, r"\(2, 8, 8\), got"),
         (torch.zeros(2, 3, 8, 8), torch.zeros(2, 8, 8), TypeError, "target.long"),
+        (torch.zeros(2, 3, 8, 8), torch.zeros(2, 8, 8).int(), TypeError, "target.long"),
         (torch.zeros(2, 1, 8), torch.zeros(2, 1, 8), ValueError, r"\(N, C, H, W\)"),
     ],
 )
