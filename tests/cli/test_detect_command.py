@@ -2,8 +2,12 @@
 
 import json
 
+import numpy as np
 from command_line import run
-from PIL import Image
+from PIL import Image, ImageColor
+
+from retina_course.cli import photo_commands
+from retina_course.figures.plotting import BOX_COLOURS
 
 
 def test_detect_writes_a_picture_and_boxes_inside_the_photograph(
@@ -37,3 +41,14 @@ def test_weights_of_the_other_kind_are_named(
     assert not (tmp_path / "o").exists()
     assert run("evaluate", "--data", data, "--weights", detector_file) == 1
     assert "finds boxes, not vessels: see retina-course detect" in capsys.readouterr().err
+
+
+def test_the_best_box_is_drawn_on_top():
+    rows = [
+        {"label": name, "score": score, "box": [30.0, 40.0, 90.0, 90.0]}
+        for name, score in (("a", 0.9), ("b", 0.6))
+    ]
+    picture = photo_commands._with_boxes(np.zeros((120, 120, 3), np.uint8), rows, ["a", "b"])
+    best = ImageColor.getrgb(BOX_COLOURS[0])
+    assert picture[60, 30].tolist() == picture[89, 60].tolist() == list(best)
+    assert picture[60, 92].tolist() == [0, 0, 0] == picture[60, 60].tolist()

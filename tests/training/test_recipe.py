@@ -42,6 +42,17 @@ def test_training_views_are_the_views_that_segment_predicts_on():
     torch.testing.assert_close(images[0], expected)
 
 
+def test_vessels_are_taken_from_the_middle_of_what_becomes_one_pixel():
+    """Of three columns the second: else targets would lie a pixel beside their image."""
+    fov = np.zeros((150, 150), bool)
+    fov[15:135, 15:135] = True
+    image = np.full((150, 150, 3), 99, np.uint8) * fov[..., None]
+    vessels = np.zeros((150, 150), bool)
+    vessels[:, 10::3] = True  # the second of three from the left of the window, at 9
+    _, targets = stack_images([Photograph("a", "a", image, vessels & fov, fov)], 40)
+    assert targets.shape == (1, 1, 44, 44) and targets[0, 0, 5:-5, 5:-5].min() == 1
+
+
 @pytest.mark.parametrize("name", [n for n in list_models() if n not in DETECTORS])
 def test_the_first_prediction_is_the_share_of_vessels(name):
     torch.manual_seed(0)
