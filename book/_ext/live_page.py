@@ -1,0 +1,105 @@
+"""Write the scripts of the page book/live.md that come from the package: networks and settings."""
+
+import base64
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from retina_course import weights
+from retina_course.data import reading
+from retina_course.data.field_angles import WIDEST
+from retina_course.inference import DEFAULT_FIELD_ANGLE, colours, quality
+from retina_course.inference.scale import SCALE_KEYS
+from retina_course.inference.tiles import tiling
+
+# The first is the one that the page begins with.
+NETWORKS = {
+    "unet_small": "UNetSmall",
+    "unet_large": "UNetLarge",
+    "retina_segmentor": "RetinaSegmentor",
+}
+CARD_KEYS = (*SCALE_KEYS, "fov_diameter", "colours", "threshold")
+EXAMPLES = {"example_chase.jpg": 30, "example_idrid.jpg": 50}  # field angles in degrees
+
+
+def bounds() -> dict[str, float]:
+    """The numbers by which the package finds a field of view and judges a photograph."""
+    return {
+        "dark": reading.DARK,
+        "white": reading.WHITE,
+        "whiteEdge": reading.WHITE_EDGE,
+        "blank": colours.BLANK,
+        "grey": colours.GREY,
+        "fillsFrame": quality.FILLS_FRAME,
+        "smallField": quality.SMALL_FIELD,
+        "narrow": quality.NARROW,
+        "disc": quality.DISC,
+        "fewVessels": quality.FEW_VESSELS,
+        "manyVessels": quality.MANY_VESSELS,
+    }
+
+
+def model(name: str) -> dict[str, Any]:
+    """What the page needs of a network: its steps, its card, its weights file in base64."""
+    network, card = weights.load(name)
+    multiple = network.size_multiple
+    file = Path(weights.__file__).parent / f"{name}.safetensors"
+    return {
+        "plan": weights.layer_plan(network),
+        "card": {key: card.get(key) for key in CARD_KEYS},
+        "multiple": multiple,
+        # Rows above and below a band that are computed and not kept, as in `predict`.
+        "reach": tiling((10**4, 10**4), multiple, tile=None, overlap=None)[1],
+        "weights": base64.b64encode(file.read_bytes()).decode(),
+    }
+
+
+def settings(folder: Path) -> dict[str, Any]:
+    """What the page needs before a network is chosen."""
+    cards = {name: weights.load(name)[1] for name in NETWORKS}
+    return {
+        "bounds": bounds(),
+        "angle": DEFAULT_FIELD_ANGLE,
+        "widest": WIDEST,
+        "networks": {
+            name: {"title": title, "threshold": cards[name]["threshold"]}
+            for name, title in NETWORKS.items()
+        },
+        "examples": [
+            {
+                "name": file,
+                "angle": angle,
+                "jpeg": base64.b64encode((folder / file).read_bytes()).decode(),
+            }
+            for file, angle in EXAMPLES.items()
+        ],
+    }
+
+
+def scripts(folder: Path) -> dict[str, Callable[[], str]]:
+    """The files that are made, and what makes their text."""
+
+    def script(variable: str, make: Callable[[], dict[str, Any]]) -> str:
+        return f"{variable} = {json.dumps(make(), separators=(',', ':'))};\n"
+
+    made = {"settings.js": partial(script, "window.retinaSettings", partial(settings, folder))}
+    for name in NETWORKS:
+        variable = f"(window.retinaModels ??= {{}}).{name}"
+        made[f"{name}.js"] = partial(script, variable, partial(model, name))
+    return made
+
+
+def write(app, error):
+    """Write the scripts into the built book."""
+    if error or app.builder.format != "html":
+        return
+    target = Path(app.outdir, "_static", "live")
+    for name, text in scripts(Path(app.srcdir, "book", "_static", "live")).items():
+        (target / name).write_text(text(), encoding="utf-8")
+
+
+def setup(app):
+    app.connect("build-finished", write)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,282 @@
+// The page book/live.md: what happens when somebody chooses a photograph or moves a slider.
+(() => {
+  const at = (name) => document.getElementById(`live-${name}`);
+  const settings = window.retinaSettings;
+  if (!at("demo") || !settings || !window.OffscreenCanvas || !window.CompressionStream) return;
+
+  const LARGEST = 1024; // pixels of the drawn picture's longer side
+  const VESSEL = [86, 228, 255]; // light blue, as in the package's overlays
+  const phone = matchMedia("(pointer: coarse)").matches;
+  const MEMORY = phone ? 160e6 : 600e6; // bytes for a network's feature maps
+  const levels = Array.from({ length: 99 }, (_, i) => (i + 1) / 100);
+  const here = document.currentScript.src.replace(/[^/]*$/, "");
+  const picture = retinaPicture();
+  const field = retinaField(settings.bounds);
+  const photograph = retinaPhotograph(field, settings.bounds);
+
+  let photo = null; // { name, file }
+  let drawn = null; // the photograph as it is drawn, and the probabilities of its pixels
+  let result = null; // what the worker found
+  let worker = null;
+  let threshold = 0;
+  let turn = 0; // counts what the reader has asked for; only the last request is answered
+
+  const say = (text) => (at("status").textContent = text);
+  const number = (value, digits = 0) =>
+    value.toLocaleString("en", { maximumFractionDigits: digits, minimumFractionDigits: digits });
+
+  function list(sentences) {
+    at("warnings").replaceChildren(...sentences.map((sentence) => {
+      const item = document.createElement("li");
+      item.textContent = sentence;
+      return item;
+    }));
+  }
+
+  // WebAssembly with SIMD, where the browser has it and the reader has not chosen otherwise.
+  function kernel() {
+    if (at("kernel").value === "plain") return null;
+    const bytes = Uint8Array.from(atob(retinaKernel.wasm), (letter) => letter.charCodeAt(0));
+    return window.WebAssembly?.validate(bytes) ? bytes : null;
+  }
+
+  // The weights come with the first use of a network, as a script: pages opened as files may load
+  // nothing else.
+  const models = {};
+  function load(name) {
+    models[name] ??= new Promise((resolve, reject) => {
+      const script = document.createElement("script");
+      script.src = `${here}${name}.js`;
+      script.onload = () => {
+        const { weights, ...model } = window.retinaModels[name];
+        delete window.retinaModels[name];
+        resolve({ ...model, weights: Uint8Array.from(atob(weights), (letter) => letter.charCodeAt(0)) });
+      };
+      script.onerror = () => reject(new Error(`The file ${name}.js is missing beside this page.`));
+      document.head.append(script);
+    });
+    return models[name];
+  }
+
+  const thresholds = (chosen) => [...levels, chosen].sort((a, b) => a - b);
+
+  function stop() {
+    worker?.terminate();
+    worker = null;
+    at("busy").hidden = true;
+    return ++turn;
+  }
+
+  function inWorker(job) {
+    return new Promise((resolve, reject) => {
+      const address = URL.createObjectURL(new Blob([retinaWorkerText()], { type: "text/javascript" }));
+      worker = new Worker(address);
+      URL.revokeObjectURL(address);
+      worker.onerror = (event) => reject(new Error(event.message || "out of memory"));
+      worker.onmessage = ({ data }) => {
+        if (data.error) reject(new Error(data.error));
+        if (data.result) resolve(data.result);
+        at("progress").value = data.progress ?? 0;
+      };
+      worker.postMessage(job, [job.photo.pixels.buffer]);
+    });
+  }
+
+  // The pixels go to the worker and are gone: for a second look the file is read again.
+  async function segment(decoded) {
+    if (!photo) return;
+    const mine = stop();
+    const angle = Number(at("angle").value);
+    if (!(angle > 0 && angle <= settings.widest)) {
+      say(`The field angle must be above 0 and at most ${settings.widest} degrees.`);
+      return;
+    }
+    const name = at("network").value;
+    at("busy").hidden = false;
+    at("progress").value = 0;
+    say(`${settings.networks[name].title} looks at ${photo.name}.`);
+    try {
+      const model = await load(name);
+      const pixels = decoded ?? (await picture.decode(photo.file));
+      if (mine !== turn) return;
+      const compiled = kernel();
+      result = await inWorker({
+        photo: pixels,
+        angle,
+        flips: at("flips").checked,
+        kernel: compiled,
+        memoryLimit: MEMORY,
+        bounds: settings.bounds,
+        model,
+        thresholds: thresholds(model.card.threshold),
+      });
+      Object.assign(result, { name, plain: !compiled, chosen: model.card.threshold });
+      stop();
+      show();
+    } catch (error) {
+      if (mine !== turn) return;
+      stop();
+      say(`It did not work: ${error.message}`);
+    }
+  }
+
+  // ---- what is drawn
+
+  function drawnSize({ width, height }) {
+    const scale = Math.min(1, LARGEST / Math.max(width, height));
+    return [Math.round(width * scale), Math.round(height * scale)];
+  }
+
+  // Each drawn pixel shows one of the photograph's pixels.
+  function nearest(from, to) {
+    return Array.from({ length: to }, (_, i) => Math.floor(((i + 0.5) * from) / to));
+  }
+
+  function drawPhotograph(photo) {
+    const [width, height] = drawnSize(photo);
+    const image = new ImageData(width, height);
+    const [xs, ys] = [nearest(photo.width, width), nearest(photo.height, height)];
+    const [to, source] = [new Uint32Array(image.data.buffer), new Uint32Array(photo.pixels.buffer)];
+    ys.forEach((from, y) => xs.forEach((column, x) => {
+      to[y * width + x] = source[from * photo.width + column];
+    }));
+    Object.assign(at("picture"), { width, height });
+    drawn = { image, xs, ys, probabilities: null };
+    paint();
+    at("stage").hidden = false;
+    at("stored").hidden = true;
+  }
+
+  function paint() {
+    const { image, probabilities } = drawn;
+    const copy = new ImageData(new Uint8ClampedArray(image.data), image.width, image.height);
+    const opacity = at("opacity").value / 100;
+    const cut = Math.fround(threshold);
+    probabilities?.forEach((p, i) => {
+      if (p < cut || p === 0) return;
+      for (let c = 0; c < 3; c++) {
+        copy.data[4 * i + c] = (1 - opacity) * copy.data[4 * i + c] + opacity * VESSEL[c];
+      }
+    });
+    at("picture").getContext("2d").putImageData(copy, 0, 0);
+  }
+
+  function show() {
+    const row = photograph.ownRows(result, result.width);
+    const { xs, ys } = drawn;
+    drawn.probabilities = new Float32Array(xs.length * ys.length);
+    ys.forEach((from, y) => {
+      const probabilities = row(from);
+      xs.forEach((column, x) => (drawn.probabilities[y * xs.length + x] = probabilities[column]));
+    });
+    setThreshold(result.chosen);
+    const sentences = [...result.unusual];
+    if (sentences.length) sentences.unshift("This may not be a usual fundus photograph; then the map means nothing.");
+    const { own, coarse, scale } = result.scale;
+    if (coarse) {
+      sentences.push(
+        `The photograph has ${number(own, 1)} pixels per degree, the network was trained at ` +
+        `${number(scale, 1)}: fine vessels stay invisible. Is the field angle right?`);
+    }
+    list(sentences);
+    at("controls").hidden = false;
+  }
+
+  function describe() {
+    const vessel = result.counts[thresholds(result.chosen).indexOf(threshold)];
+    const share = vessel / result.box.pixels;
+    const { few, many } = { few: settings.bounds.fewVessels, many: settings.bounds.manyVessels };
+    const unusual = share < few || share > many ? " That is unusual: 3 % to 14 % are usual." : "";
+    const degrees = result.scale.scale ? ` at ${number(result.scale.scale, 1)} pixels per degree` : "";
+    at("threshold-value").textContent = number(threshold, 2);
+    say(
+      `${number(100 * share, 1)} % of the field of view is vessel: ${number(vessel)} of ` +
+      `${number(result.box.pixels)} pixels at threshold ${number(threshold, 2)}.${unusual} ` +
+      `The field is ${number(result.box.diameter)} pixels wide; ${settings.networks[result.name].title} ` +
+      `saw it in ${number(result.part.seen[0])} × ${number(result.part.seen[1])}${degrees}, ` +
+      `${number(result.seconds, 1)} seconds${result.plain ? " in plain JavaScript" : ""}.`);
+  }
+
+  // The slider has steps of 0.01; the exact threshold of the card holds until it is moved.
+  function setThreshold(value) {
+    threshold = value;
+    at("threshold").value = value;
+    describe();
+    paint();
+  }
+
+  // ---- what the reader does
+
+  async function take(file, name, angle) {
+    const mine = stop();
+    at("controls").hidden = true;
+    list([]);
+    say(`Reading ${name}.`);
+    try {
+      const decoded = await picture.decode(file);
+      if (mine !== turn) return;
+      photo = { name, file };
+      if (angle) at("angle").value = angle;
+      drawPhotograph(decoded);
+      at("status").scrollIntoView(); // on a phone the picture lies below the buttons
+      await segment(decoded);
+    } catch (error) {
+      say(error.message);
+    }
+  }
+
+  function save(blob, ending) {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(blob);
+    link.download = `${photo.name.replace(/\.[^.]*$/, "")}_${ending}.png`;
+    link.click();
+    URL.revokeObjectURL(link.href);
+  }
+
+  async function savePicture(bits, ending, value) {
+    const row = photograph.ownRows(result, result.width);
+    const rows = (y) => Array.from(row(y), value);
+    save(await picture.encode(result.width, result.height, bits, rows), ending);
+  }
+
+  at("file").addEventListener("change", ({ target }) => {
+    if (target.files[0]) take(target.files[0], target.files[0].name);
+    target.value = ""; // the same file may be chosen again
+  });
+  for (const button of document.querySelectorAll("[data-live-example]")) {
+    const example = settings.examples[button.dataset.liveExample];
+    button.addEventListener("click", async () => {
+      const bytes = Uint8Array.from(atob(example.jpeg), (letter) => letter.charCodeAt(0));
+      take(new Blob([bytes], { type: "image/jpeg" }), example.name, example.angle);
+    });
+  }
+  for (const name of ["network", "angle", "flips", "kernel"]) at(name).addEventListener("change", () => segment());
+  at("stop").addEventListener("click", () => {
+    stop();
+    say("Stopped.");
+  });
+  at("threshold").addEventListener("input", () => setThreshold(levels[Math.round(100 * at("threshold").value) - 1]));
+  at("reset").addEventListener("click", () => setThreshold(result.chosen));
+  at("opacity").addEventListener("input", () => {
+    at("opacity-value").textContent = `${at("opacity").value} %`;
+    paint();
+  });
+  at("save-mask").addEventListener("click", () => {
+    const cut = Math.fround(threshold);
+    savePicture(8, "vessels", (p) => (p >= cut && p > 0 ? 255 : 0));
+  });
+  at("save-probability").addEventListener("click", () =>
+    savePicture(16, "probability", (p) => Math.round(65535 * p)));
+
+  const demo = at("demo");
+  demo.addEventListener("dragover", (event) => event.preventDefault());
+  demo.addEventListener("drop", (event) => {
+    event.preventDefault();
+    const [file] = event.dataTransfer.files;
+    if (file) take(file, file.name);
+  });
+
+  at("angle").value = settings.angle;
+  at("angle").max = settings.widest;
+  demo.hidden = false;
+})();

@@ -1,0 +1,68 @@
+// What the page's worker does: one photograph through one network.
+function retinaWorker() {
+  // Rows of an image that fit into the memory allowed, see bands in photograph.js.
+  function rowsThatFit(memory, prepared, columns, multiple, most) {
+    const bytes = (rows) => memory.layout(prepared, rows, columns).bytes;
+    const fixed = 2 * bytes(8 * multiple) - bytes(16 * multiple);
+    const perRow = (bytes(16 * multiple) - bytes(8 * multiple)) / (8 * multiple);
+    return Math.floor((most - fixed) / perRow);
+  }
+
+  // How many pixels of the field of view reach each threshold.
+  function countVessels(row, mask, width, height, thresholds) {
+    const sorted = Float32Array.from(thresholds);
+    const counts = new Array(sorted.length + 1).fill(0);
+    for (let y = 0; y < height; y++) {
+      const probabilities = row(y);
+      for (let x = 0; x < width; x++) {
+        if (!mask[y * width + x]) continue;
+        let reached = Math.min(sorted.length, Math.floor(probabilities[x] * 100));
+        while (reached < sorted.length && probabilities[x] >= sorted[reached]) reached++;
+        while (reached > 0 && probabilities[x] < sorted[reached - 1]) reached--;
+        counts[reached]++;
+      }
+    }
+    for (let i = sorted.length; i > 0; i--) counts[i - 1] += counts[i];
+    return counts.slice(1);
+  }
+
+  function segment({ photo, angle, flips, kernel, memoryLimit, bounds, model, thresholds }, progress) {
+    const started = performance.now();
+    const network = retinaNetwork();
+    const memory = retinaMemory();
+    const photograph = retinaPhotograph(retinaField(bounds), bounds);
+    const prepared = network.prepare(model.plan, retinaWeights()(model.weights));
+    const module = kernel && new WebAssembly.Module(kernel);
+    const seen = photograph.prepare(photo, model.card, angle);
+    const vessels = photograph.predict(seen, {
+      multiple: model.multiple,
+      reach: model.reach,
+      most: (columns) => rowsThatFit(memory, prepared, columns, model.multiple, memoryLimit),
+      build: (rows, columns) => memory.build(network, prepared, rows, columns, module),
+    }, flips, progress);
+    const { width, height } = photo;
+    const { mask, box, part, scale, unusual } = seen;
+    const row = photograph.ownRows({ mask, part, vessels }, width);
+    const counts = countVessels(row, mask, width, height, thresholds);
+    const seconds = (performance.now() - started) / 1000;
+    return { width, height, mask, box, part, scale, unusual, vessels, counts, seconds };
+  }
+
+  return { segment };
+}
+
+// The text of a worker that contains the functions above, because a page opened as a file may
+// load no script into a worker.
+function retinaWorkerText() {
+  const parts = [retinaWeights, retinaNetwork, retinaMemory, retinaField, retinaPhotograph, retinaWorker];
+  return `${parts.join("\n")}
+    onmessage = ({ data }) => {
+      try {
+        const progress = (share) => postMessage({ progress: share });
+        const result = retinaWorker().segment(data, progress);
+        postMessage({ result }, [result.mask.buffer, result.vessels.buffer]);
+      } catch (error) {
+        postMessage({ error: error.message });
+      }
+    };`;
+}

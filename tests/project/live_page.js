@@ -1,0 +1,59 @@
+// Runs the scripts of the live page in node: `node live_page.js SCRIPTS JOBS`. JOBS is a JSON file
+// with a list of jobs; what a job computes is written to its `out`, raw, and its log to stdout.
+const fs = require("fs");
+const path = require("path");
+const vm = require("vm");
+
+const [scripts, jobs] = process.argv.slice(2);
+globalThis.window = globalThis;
+for (const name of ["weights", "network", "memory", "field", "photograph", "worker", "picture", "kernel"]) {
+  vm.runInThisContext(fs.readFileSync(path.join(scripts, `${name}.js`), "utf8"), { filename: name });
+}
+const kernel = Buffer.from(vm.runInThisContext("retinaKernel").wasm, "base64");
+const write = (file, array) => fs.writeFileSync(file, Buffer.from(array.buffer));
+const model = ({ network }) => ({ ...network, weights: new Uint8Array(Buffer.from(network.weights, "base64")) });
+
+const kinds = {
+  // The logits of an image, by the kernel or by the plain convolution.
+  forward(job) {
+    const { plan, weights } = model(job);
+    const network = retinaNetwork();
+    const prepared = network.prepare(plan, retinaWeights()(weights));
+    const module = job.plain ? undefined : new WebAssembly.Module(kernel);
+    const image = new Float32Array(new Uint8Array(fs.readFileSync(job.image)).buffer);
+    const { height, width } = job;
+    const forward = retinaMemory().build(network, prepared, height, width, module);
+    for (let again = 0; again < 2; again++) {
+      const logit = forward((c, y, x) => image[(c * height + y) * width + x]);
+      const out = Float32Array.from({ length: height * width }, (_, i) => logit(Math.floor(i / width), i % width));
+      write(job.out, out);
+    }
+  },
+
+  // A whole photograph: probabilities and field of view in its own pixels.
+  segment(job) {
+    const { width, height } = job;
+    const photo = { width, height, pixels: new Uint8ClampedArray(fs.readFileSync(job.image)) };
+    const result = retinaWorker().segment({ ...job, photo, kernel, model: model(job) }, () => {});
+    const row = retinaPhotograph().ownRows(result, width);
+    const out = new Float32Array(width * height);
+    for (let y = 0; y < height; y++) out.set(row(y), y * width);
+    write(job.out, out);
+    write(`${job.out}.field`, result.mask);
+    const { unusual, counts, scale, box, seconds } = result;
+    console.log(JSON.stringify({ unusual, counts, scale, box, seconds }));
+  },
+
+  profile(job) {
+    write(job.out, retinaPicture().withoutProfile(new Uint8Array(fs.readFileSync(job.image))));
+  },
+
+  async png({ width, height, bits, out }) {
+    const row = (y) => Array.from({ length: width }, (_, x) => (y * width + x) * (bits === 8 ? 7 : 1031));
+    write(out, new Uint8Array(await (await retinaPicture().encode(width, height, bits, row)).arrayBuffer()));
+  },
+};
+
+(async () => {
+  for (const job of JSON.parse(fs.readFileSync(jobs, "utf8"))) await kinds[job.kind](job);
+})();

@@ -1,0 +1,179 @@
+"""The live page computes what the package computes: its scripts in node, beside PyTorch."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from build_kernel import digest
+from PIL import Image, ImageCms
+
+from book._ext.live_page import NETWORKS, bounds, model, scripts
+from retina_course import make_fundus, segment, weights
+from retina_course.data.datasets import ChaseDB1
+from retina_course.inference import photograph_warnings
+
+HERE = Path(__file__).parent
+SCRIPTS = HERE.parents[1] / "book" / "_static" / "live"
+NODE = shutil.which("node")
+needs_node = pytest.mark.skipif(NODE is None, reason="node is not installed")
+DATA = os.environ.get("RETINA_COURSE_DATA", "")
+THRESHOLDS = [0.25, 0.5]
+
+
+def run(folder: Path, jobs: list[dict]) -> list[dict]:
+    """Run jobs in one process of node; what they log."""
+    (folder / "jobs.json").write_text(json.dumps(jobs), encoding="utf-8")
+    command = [NODE, HERE / "live_page.js", SCRIPTS, folder / "jobs.json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def segment_job(folder: Path, name: str, rgb: np.ndarray, **options) -> dict:
+    """The job that segments a photograph `(H, W, 3)`."""
+    file = folder / f"{len(list(folder.iterdir()))}.rgba"
+    np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)]).tofile(file)
+    out = str(file.with_suffix(".out"))
+    Path(out).touch()
+    size = {"height": rgb.shape[0], "width": rgb.shape[1]}
+    given = {"angle": 30, "flips": False, "memoryLimit": 6e8, "thresholds": THRESHOLDS} | options
+    job = {"kind": "segment", "network": model(name), "bounds": bounds(), "image": str(file)}
+    return job | size | given | {"out": out}
+
+
+def assert_equal(job: dict, log: dict, name: str, rgb: np.ndarray) -> None:
+    """The page's result is that of `segment`: within 1e-4, and one mask pixel in 100,000."""
+    network, card = weights.load(name)
+    expected = segment(network, rgb, card, flips=job["flips"], field_angle=job["angle"])
+    field = np.fromfile(job["out"] + ".field", np.uint8).reshape(rgb.shape[:2])
+    assert (field == expected.fov.numpy()).all()
+    found = np.fromfile(job["out"], np.float32).reshape(rgb.shape[:2])
+    probability = expected.probability.numpy()
+    assert np.abs(found - probability).max() < 1e-4
+    cut = np.float32(card["threshold"])
+    assert ((found >= cut) != (probability >= cut)).sum() <= max(1, found.size / 100_000)
+    inside = found[field == 1]
+    assert log["counts"] == [int((inside >= cut).sum()) for cut in THRESHOLDS]
+
+
+def synthetic(height: int, width: int, seed: int) -> np.ndarray:
+    image = make_fundus((height, width), seed=seed).image
+    return np.ascontiguousarray((image * 255).round().byte().permute(1, 2, 0).numpy())
+
+
+@needs_node
+@pytest.mark.parametrize("name", NETWORKS)
+def test_both_forward_passes_compute_the_logits_of_torch(tmp_path, name):
+    network, _ = weights.load(name)
+    side = network.size_multiple
+    image = torch.rand(1, 3, 2 * side, 3 * side, generator=torch.manual_seed(0))
+    image.numpy().tofile(tmp_path / "image")
+    job = {"kind": "forward", "network": model(name), "image": str(tmp_path / "image")}
+    job |= {"height": 2 * side, "width": 3 * side}
+    outs = [str(tmp_path / way) for way in ("kernel", "plain")]
+    run(tmp_path, [job | {"plain": out.endswith("plain"), "out": out} for out in outs])
+    kernel, plain = (np.fromfile(out, np.float32) for out in outs)
+    assert (kernel == plain).all()
+    with torch.inference_mode():
+        expected = network(image).flatten().numpy()
+    np.testing.assert_allclose(kernel, expected, atol=1e-4)
+
+
+@needs_node
+def test_photographs_get_the_map_of_the_package(tmp_path):
+    eye = synthetic(240, 256, seed=1)
+    white = np.where(eye.max(axis=2, keepdims=True) <= 20, 255, eye).astype(np.uint8)
+    grey = np.repeat(eye.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
+    hole = eye.copy()
+    hole[100:110, 120:135] = 0
+    cases = [
+        ("unet_small", eye, {"angle": 12}),  # nothing resampled
+        ("unet_small", hole[:200], {"angle": 9.5, "flips": True}),  # reduced, cut off, mirrored
+        ("unet_small", white[:, :200], {"angle": 12}),  # enlarged
+        ("unet_large", grey, {"angle": 10}),
+        ("retina_segmentor", synthetic(101, 150, seed=2), {"angle": 8.05}),
+        ("unet_small", synthetic(500, 64, seed=3), {"angle": 22, "memoryLimit": 6e6}),  # in bands
+    ]
+    jobs = [segment_job(tmp_path, name, rgb, **options) for name, rgb, options in cases]
+    for job, log, (name, rgb, _) in zip(jobs, run(tmp_path, jobs), cases, strict=True):
+        assert_equal(job, log, name, rgb)
+
+
+@needs_node
+@pytest.mark.skipif(
+    not Path(DATA, "CHASE_DB1").is_dir(), reason="RETINA_COURSE_DATA does not hold CHASE_DB1"
+)
+def test_real_photographs_get_the_map_of_the_package(tmp_path):
+    photographs = ChaseDB1(Path(DATA, "CHASE_DB1"), "test")
+    images = [photographs[i].image for i in (0, 9, 19)]
+    jobs = [segment_job(tmp_path, "unet_small", image) for image in images]
+    for job, log, image in zip(jobs, run(tmp_path, jobs), images, strict=True):
+        assert_equal(job, log, "unet_small", image)
+        assert log["unusual"] == []
+
+
+@needs_node
+def test_what_is_no_fundus_photograph_is_said(tmp_path):
+    eye = synthetic(160, 160, seed=4)
+    noise = np.random.default_rng(0).integers(0, 255, (120, 160, 3), dtype=np.uint8)
+    stripe = np.zeros((120, 160, 3), np.uint8)
+    stripe[50:80] = eye[50:80]
+    cases = {"": eye, "colours": eye[..., ::-1], "border": noise, "disc": stripe}
+    jobs = [segment_job(tmp_path, "unet_small", rgb, angle=7) for rgb in cases.values()]
+    card = weights.load("unet_small")[1]
+    for job, log, (word, rgb) in zip(jobs, run(tmp_path, jobs), cases.items(), strict=True):
+        assert bool(log["unusual"]) == bool(word)
+        assert word in " ".join(log["unusual"])
+        field = torch.from_numpy(np.fromfile(job["out"] + ".field", np.uint8)).bool()
+        image = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1) / 255
+        said = photograph_warnings(image, field.view(rgb.shape[:2]), card, field_angle=7)
+        assert bool(said) == bool(word)
+
+
+@needs_node
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_colour_profiles_are_taken_out_and_the_pixels_stay(tmp_path, kind):
+    file = tmp_path / "eye"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(synthetic(64, 64, seed=5)).save(file, kind, icc_profile=profile)
+    run(tmp_path, [{"kind": "profile", "image": str(file), "out": str(tmp_path / "out")}])
+    before, after = (Image.open(path) for path in (file, tmp_path / "out"))
+    assert "icc_profile" in before.info and "icc_profile" not in after.info
+    assert (np.asarray(before) == np.asarray(after)).all()
+
+
+@needs_node
+@pytest.mark.parametrize(("bits", "step"), [(8, 7), (16, 1031)])
+def test_saved_pictures_are_png_files(tmp_path, bits, step):
+    job = {"kind": "png", "width": 7, "height": 5, "bits": bits, "out": str(tmp_path / "out.png")}
+    run(tmp_path, [job])
+    saved = Image.open(BytesIO((tmp_path / "out.png").read_bytes()))
+    assert (np.asarray(saved) == step * np.arange(35).reshape(5, 7)).all()
+
+
+def test_the_kernel_was_compiled_from_its_source():
+    text = (SCRIPTS / "kernel.js").read_text(encoding="utf-8")
+    assert f'source: "{digest()}"' in text, "kernel.c has changed: python tools/build_kernel.py"
+
+
+def test_no_script_of_the_page_can_open_a_connection():
+    opens = r"\b(fetch|XMLHttpRequest|WebSocket|EventSource|sendBeacon|importScripts|RTCPeer\w*)\b"
+    for path in SCRIPTS.glob("*.js"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(opens, text), path.name
+        assert "http" not in text, path.name
+    page = (SCRIPTS.parents[1] / "live.md").read_text(encoding="utf-8")
+    assert """"http-equiv=Content-Security-Policy": "connect-src 'none'\"""" in page
+
+
+def test_the_page_names_the_networks_that_the_build_writes():
+    page = (SCRIPTS.parents[1] / "live.md").read_text(encoding="utf-8")
+    assert re.findall(r'<option value="(\w+_\w+)">(\w+)', page) == [*NETWORKS.items()]
+    assert {f"{name}.js" for name in NETWORKS} | {"settings.js"} == set(scripts(SCRIPTS))
