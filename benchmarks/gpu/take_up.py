@@ -93,7 +93,8 @@ def brief(row: dict[str, Any]) -> dict[str, Any]:
 def take_up_row(row: dict[str, Any], files: Files, device: str, tolerance: float) -> None:
     """Write one row of the comparison, with the scores of its masks' shapes."""
     row |= {"shapes": [], "tolerance": tolerance}
-    for photograph in ChaseDB1(split="test"):
+    scored = {image["name"] for image in row["flips"]["per_image"]}
+    for photograph in (photo for photo in ChaseDB1(split="test") if photo.name in scored):
         mask = np.asarray(Image.open(io.BytesIO(files[f"{row['name']}_{photograph.name}.png"])))
         scores = shape_scores(mask, photograph.ground_truth, photograph.fov, tolerance)
         row["shapes"].append({"name": photograph.name} | scores)

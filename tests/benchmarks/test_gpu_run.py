@@ -1,5 +1,6 @@
 """The program for minutes of GPU, rehearsed on a CPU with few and small photographs."""
 
+import io
 import json
 import sys
 import tarfile
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.common import folds, scales
-from benchmarks.gpu import data, jobs, plan, run
+from benchmarks.gpu import data, jobs, plan, run, take_up
 from retina_course.data.datasets import HRF, ChaseDB1
 from retina_course.data.synthetic import make_fundus
 from retina_course.models import create_model
@@ -69,7 +70,37 @@ def rehearse(carried, tmp_path, monkeypatch):
     return start
 
 
-def test_all_parts_on_a_cpu_and_a_second_call_goes_on(rehearse):
+def check_what_the_book_takes_up(output, folder, monkeypatch):
+    """Rows, report and seconds to an F1, from the archives and what a GPU would have measured."""
+    report = {"race": {"steps": 10, "captured": True, "points": [{"step": 10, "seconds": 2.0}]}}
+    report |= {"matrix TFLOP/s": 1.0, "provenance": {"device": "Some GPU", "commit": "c0ffee"}}
+    race = {"kind": "race", "f1": [0.5], "name": "race_unet_small_f1"}
+    with tarfile.open(output / "gpu_9.tar", "w") as archive:
+        for name, content in (("report.json", report), ("race.json", race)):
+            text = json.dumps(content).encode()
+            member = tarfile.TarInfo(name)
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text))
+    results = folder / "results"
+    monkeypatch.setattr(take_up, "RESULTS", results)
+    monkeypatch.setattr(take_up, "EQUAL", results / "equal_budget")
+    monkeypatch.setattr(take_up, "RUNS", folder / "runs")
+    take_up.take_up([output])
+    row = json.loads((results / "equal_budget" / "unet_small_seed0_some-gpu.json").read_text())
+    assert len(row["shapes"]) == 4 and {"cldice", "nsd", "components"} <= row["shapes"][0].keys()
+    assert row["provenance"]["data"].keys() == {"CHASE_DB1"}  # its own, not the report's
+    stored = json.loads((results / "gpu" / "some-gpu.json").read_text())
+    assert len(stored["search"]) == len(plan.RATES) and len(stored["fold"]) == 2
+    assert "histogram" not in str(stored)
+    (run_,) = json.loads((results / "time_to_f1" / "some-gpu.json").read_text())["runs"]
+    assert run_["points"] == [{"step": 10, "seconds": 2.0, "f1": 0.5}]
+    person = json.loads((results / "equal_budget_observer.json").read_text())
+    assert person["shapes"][0]["f1"] == 1  # both observers are the same drawing here
+    assert (folder / "runs" / "gpu_weights" / "equal_unet_small_seed0.safetensors").exists()
+    (output / "gpu_9.tar").unlink()
+
+
+def test_all_parts_on_a_cpu_and_a_second_call_goes_on(rehearse, tmp_path, monkeypatch):
     output, work = rehearse("--parts", "search", "folds", "equal", "--minutes", "5")
     rows = {path.stem: json.loads(path.read_text()) for path in work.glob("*_unet_small_*.json")}
     assert {row["kind"] for row in rows.values()} == {"search", "fold", "equal"}
@@ -86,6 +117,7 @@ def test_all_parts_on_a_cpu_and_a_second_call_goes_on(rehearse):
         packed = set(archive.getnames())
     assert {"equal_unet_small_seed0.json", "equal_unet_small_seed0.safetensors"} <= packed
     assert sum(name.endswith(".png") for name in packed) == 4
+    check_what_the_book_takes_up(output, tmp_path, monkeypatch)
     before = {path: path.stat().st_mtime_ns for path in work.glob("*.json")}
     _, work = rehearse("--parts", "search", "folds", "equal", "cameras", "--changes")
     kept = [path for path in before if path.stem.startswith(("search", "fold", "equal"))]

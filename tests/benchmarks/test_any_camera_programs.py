@@ -1,0 +1,73 @@
+"""Thresholds from counted pixels, and the pieces of the program for any camera."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.common import scales
+from benchmarks.scores import any_camera, any_camera_test
+
+
+@given(seed=st.integers(0, 10**6), spread=st.floats(0.05, 0.5))
+@settings(max_examples=20, deadline=None)
+def test_the_threshold_is_the_best_of_all_that_the_counts_allow(seed, spread):
+    random = np.random.default_rng(seed)
+    vessel = random.random(400) < 0.2
+    vessel[0] = True
+    p = np.clip(0.5 * vessel + random.normal(0.2, spread, 400), 0, 1).astype(np.float32)
+    counts = scales.by_probability(p, vessel)
+    assert counts.sum(1).tolist() == [(~vessel).sum(), vessel.sum()]
+
+    def f1(threshold):
+        found = (
+            np.minimum((p * scales.BINS).astype(int), scales.BINS - 1) >= threshold * scales.BINS
+        )
+        return 2 * (found & vessel).sum() / (found.sum() + vessel.sum())
+
+    best = scales.best_threshold(counts)
+    assert f1(best) == pytest.approx(max(f1(t) for t in np.unique(np.floor(p * 4096)) / 4096))
+
+
+def test_each_set_weighs_the_same_in_the_threshold(tmp_path, monkeypatch):
+    """One set of a thousand times as many pixels does not decide alone."""
+    monkeypatch.setattr(any_camera_test, "RESULTS", tmp_path)
+    (tmp_path / "any_camera").mkdir()
+    few, many = np.zeros((2, 2, scales.BINS), int)
+    few[0, :2048], few[0, 1024:1536], few[1, 2048:] = 1, 40, 1  # best at one half
+    many[0, :1024], many[1, 1024:] = 1000, 1000  # best at one quarter
+    for fold in ("a", "b"):
+        held = {"chase": few, "hrf": many}
+        content = {
+            "held_out": {
+                name: {"21.3": {"histogram": part.tolist()}} for name, part in held.items()
+            }
+        }
+        (tmp_path / "any_camera" / f"x_both_not_{fold}_seed0.json").write_text(json.dumps(content))
+    card = {"pixels_per_degree": scales.WORKING_SCALE}
+    together = any_camera_test.folds_threshold("x_both_seed2", card)
+    assert together == scales.best_threshold(few / few.sum() + many / many.sum())
+
+
+@pytest.mark.parametrize("source", any_camera.SOURCES)
+def test_the_shares_of_a_piece_are_all_of_its_crops(source, monkeypatch):
+    monkeypatch.setattr(any_camera, "part", lambda *arguments: [])
+    monkeypatch.setattr(any_camera, "stack_scaled", lambda photographs, scale: scale)
+    monkeypatch.setattr(any_camera, "synthetic_eyes", lambda n, scale, seed: "synthetic")
+    shares, sources = any_camera.training_images(source)
+    assert sum(shares) == pytest.approx(1) and len(shares) == len(sources)
+    assert sources[-1] == "synthetic"
+    assert shares[-1] == (1 if source == "synthetic" else any_camera.SYNTHETIC)
+
+
+def test_what_a_piece_is_judged_on_it_has_not_seen(monkeypatch):
+    monkeypatch.setattr(any_camera, "part", lambda name, fold, held_out: (name, fold, held_out))
+    assert any_camera.unseen("both") == []
+    assert any_camera.unseen("chase") == [("hrf", ("hrf", None, True))]
+    assert any_camera.unseen("both_not_a") == [
+        ("chase", ("chase", "a", True)),
+        ("hrf", ("hrf", "a", True)),
+    ]
+    assert [name for name, _ in any_camera.unseen("synthetic")] == ["chase", "hrf"]
