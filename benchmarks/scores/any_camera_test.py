@@ -4,22 +4,24 @@
 
 A name is a network with weights in the output (`NAME/weights.safetensors`), or one that comes with
 the package. Each is scored on CHASE_DB1's 20 and HRF's 30 test photographs at native size, inside
-the field of view, with four flips. The threshold of a network for any camera is that of its two
-folds' held-out children (`NAME` without its seed, `_not_a` and `_not_b`); that of a shipped network
-stands in its card. Writes retina_course/results/any_camera_test/NAME.json. The data folder is
-RETINA_COURSE_DATA.
+the field of view, with four flips. The threshold of a network for any camera is that of the
+held-out children of its folds (`both_not_a`, `both_not_b`, as many as were trained), or, where no
+fold was, of its own training photographs; the row says which. That of a shipped network stands in
+its card. Writes retina_course/results/any_camera_test/NAME.json, and with --ship the weights as
+NETWORK_any_camera into the package. The data folder is RETINA_COURSE_DATA.
 """
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
-from benchmarks.common.files import RESULTS, read_json, write_json
+from benchmarks.common.files import RESULTS, WEIGHTS, read_json, write_json
 from benchmarks.common.folds import FOLDS
 from benchmarks.common.index import Program
 from benchmarks.common.provenance import provenance
-from benchmarks.common.scales import best_threshold
+from benchmarks.common.scales import best_threshold, ranking_at
 from retina_course import weights
 from retina_course.data.datasets import HRF, ChaseDB1
 from retina_course.evaluation import metrics
@@ -36,39 +38,72 @@ PROGRAM = Program(
     inputs=("retina_course/results/any_camera/*.json",),
 )
 ROWS = RESULTS / "any_camera_test"
+HALVED = 1_000_000  # parameters: networks with more are shipped in half precision
 
 
 def main() -> None:
     parser = PROGRAM.parser(__doc__)
     parser.add_argument("names", nargs="+")
     parser.add_argument("--output", type=Path, default=Path("runs/any_camera"))
+    parser.add_argument("--ship", action="store_true", help="into the package, with their cards")
     options = parser.parse_args()
     for name in options.names:
         row = ROWS / f"{name}.json"
-        if row.exists():
-            print(f"finished  {name}")
-            continue
         path = options.output / name / "weights.safetensors"
         model, card = weights.load(path if path.exists() else name)
+        source = "the card"
         if path.exists():
-            card["threshold"] = folds_threshold(name, card)
-        write_json(row, scored(model.to(default_device()), card))
-        print(f"written   {name}", flush=True)
+            card["threshold"], source = chosen_threshold(name, model, card)
+        if not row.exists():
+            found = scored(model.to(default_device()), card)
+            write_json(row, found | {"threshold_from": source})
+            print(f"written   {name}", flush=True)
+        if options.ship:
+            ship(name, model.cpu(), card, read_json(row))
 
 
-def folds_threshold(name: str, card: dict[str, Any]) -> float:
-    """The threshold with the highest F1 of the children that the two folds have not seen."""
+def chosen_threshold(name: str, model: nn.Module, card: dict[str, Any]) -> tuple[float, str]:
+    """The threshold with the highest F1, each set of photographs counting the same; and of what."""
     network = name.rsplit("_seed", 1)[0]
-    scale = f"{card['pixels_per_degree']:.1f}".removesuffix(".0")
+    scale = f"{card['pixels_per_degree']:g}"
+    rows = {fold: RESULTS / "any_camera" / f"{network}_not_{fold}_seed0.json" for fold in FOLDS}
+    folds = [fold for fold in FOLDS if rows[fold].exists()]
     pixels = [
         np.array(held[scale]["histogram"])
-        for fold in FOLDS
-        for held in read_json(RESULTS / "any_camera" / f"{network}_not_{fold}_seed0.json")[
-            "held_out"
-        ].values()
+        for fold in folds
+        for held in read_json(rows[fold])["held_out"].values()
     ]
-    # Each set counts the same, whatever its number of pixels.
-    return best_threshold(sum(part / part.sum() for part in pixels))
+    if not folds:
+        training = (list(ChaseDB1(split="train")), list(HRF(split="train")))
+        found = [ranking_at(model, part, [card["pixels_per_degree"]]) for part in training]
+        pixels = [np.array(part[scale]["histogram"]) for part in found]
+    threshold = best_threshold(sum(part / part.sum() for part in pixels))
+    if folds:
+        return threshold, f"held-out children of fold {' and '.join(folds)}"
+    return threshold, "its training photographs"
+
+
+def ship(name: str, model: nn.Module, card: dict[str, Any], row: dict[str, Any]) -> None:
+    """Write weights and card into the package, in half precision where they are large."""
+    trained = read_json(RESULTS / "any_camera" / f"{name}.json")
+    sets = (ChaseDB1(split="train"), HRF(split="train"))
+    card |= {
+        "training_data": "CHASE_DB1, first 8 images (4 children), CC BY 4.0, Fraz et al. 2012; "
+        "HRF, first 15 images, CC BY 4.0, Budai et al. 2013; 192 synthetic images",
+        "trained_on": [digest for part in sets for digest in part.image_digests().values()],
+        "threshold_from": row["threshold_from"],
+        "metrics": {
+            part: {"set": text} | row[part]["pooled"]
+            for part, text in (("chase", "CHASE_DB1, last 20"), ("hrf", "HRF, last 30"))
+        },
+        "licence": "MIT",
+        "seed": trained["seed"],
+        "recipe": trained["recipe"] | {"shares": trained["shares"]},
+        "provenance": trained["provenance"],
+    }
+    size = sum(value.numel() for value in model.parameters())
+    file = WEIGHTS / f"{card['model']}_any_camera.safetensors"
+    weights.save(file, model, card, half=size > HALVED)
 
 
 def scored(model: Any, card: dict[str, Any]) -> dict[str, Any]:
