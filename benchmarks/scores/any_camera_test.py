@@ -21,7 +21,7 @@ from benchmarks.common.files import RESULTS, WEIGHTS, read_json, write_json
 from benchmarks.common.folds import FOLDS
 from benchmarks.common.index import Program
 from benchmarks.common.provenance import provenance
-from benchmarks.common.scales import best_threshold, ranking_at
+from benchmarks.common.scales import WORKING_SCALE, best_threshold, ranking_at
 from retina_course import weights
 from retina_course.data.datasets import HRF, ChaseDB1
 from retina_course.evaluation import metrics
@@ -53,7 +53,7 @@ def main() -> None:
         model, card = weights.load(path if path.exists() else name)
         source = "the card"
         if path.exists():
-            card["threshold"], source = chosen_threshold(name, model, card)
+            card["threshold"], source = chosen_threshold(name, model)
         if not row.exists():
             found = scored(model.to(default_device()), card)
             write_json(row, found | {"threshold_from": source})
@@ -62,10 +62,10 @@ def main() -> None:
             ship(name, model.cpu(), card, read_json(row))
 
 
-def chosen_threshold(name: str, model: nn.Module, card: dict[str, Any]) -> tuple[float, str]:
+def chosen_threshold(name: str, model: nn.Module) -> tuple[float, str]:
     """The threshold with the highest F1, each set of photographs counting the same; and of what."""
     network = name.rsplit("_seed", 1)[0]
-    scale = f"{card['pixels_per_degree']:g}"
+    scale = f"{WORKING_SCALE:g}"
     rows = {fold: RESULTS / "any_camera" / f"{network}_not_{fold}_seed0.json" for fold in FOLDS}
     folds = [fold for fold in FOLDS if rows[fold].exists()]
     pixels = [
@@ -75,7 +75,7 @@ def chosen_threshold(name: str, model: nn.Module, card: dict[str, Any]) -> tuple
     ]
     if not folds:
         training = (list(ChaseDB1(split="train")), list(HRF(split="train")))
-        found = [ranking_at(model, part, [card["pixels_per_degree"]]) for part in training]
+        found = [ranking_at(model, part, [WORKING_SCALE]) for part in training]
         pixels = [np.array(part[scale]["histogram"]) for part in found]
     threshold = best_threshold(sum(part / part.sum() for part in pixels))
     if folds:

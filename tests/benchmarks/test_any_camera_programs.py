@@ -46,8 +46,7 @@ def test_each_set_weighs_the_same_in_the_threshold(tmp_path, monkeypatch):
             }
         }
         (tmp_path / "any_camera" / f"x_both_not_{fold}_seed0.json").write_text(json.dumps(content))
-    card = {"pixels_per_degree": scales.WORKING_SCALE}
-    together, source = any_camera_test.chosen_threshold("x_both_seed2", None, card)
+    together, source = any_camera_test.chosen_threshold("x_both_seed2", None)
     assert source == "held-out children of fold a and b"
     assert together == scales.best_threshold(few / few.sum() + many / many.sum())
 
