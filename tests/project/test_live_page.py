@@ -93,13 +93,14 @@ def test_photographs_get_the_map_of_the_package(tmp_path):
     grey = np.repeat(eye.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
     hole = eye.copy()
     hole[100:110, 120:135] = 0
+    hole[np.arange(90, 130), np.arange(40)] = 0  # from outside, but only over corners
     cases = [
         ("unet_small", eye, {"angle": 12}),  # nothing resampled
         ("unet_small", hole[:200], {"angle": 9.5, "flips": True}),  # reduced, cut off, mirrored
         ("unet_small", white[:, :200], {"angle": 12}),  # enlarged
         ("unet_large", grey, {"angle": 10}),
         ("retina_segmentor", synthetic(101, 150, seed=2), {"angle": 8.05}),
-        ("unet_small", synthetic(500, 64, seed=3), {"angle": 22, "memoryLimit": 6e6}),  # in bands
+        ("unet_small", synthetic(400, 400, seed=3), {"angle": 18.7, "memoryLimit": 1}),  # in bands
     ]
     jobs = [segment_job(tmp_path, name, rgb, **options) for name, rgb, options in cases]
     for job, log, (name, rgb, _) in zip(jobs, run(tmp_path, jobs), cases, strict=True):

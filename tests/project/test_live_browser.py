@@ -1,0 +1,111 @@
+"""The live page in Chromium: what a reader sees, saves and sends, which is nothing."""
+
+import re
+import time
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from chromium import CHROMIUM, Page
+from PIL import Image, ImageCms
+
+from retina_course import make_fundus, segment, weights
+
+BUILT = Path(__file__).parents[2] / "_build" / "html" / "book" / "live.html"
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
+    pytest.mark.skipif(not BUILT.is_file(), reason="the book is not built: make book"),
+]
+STATUS = "document.getElementById('live-status').textContent"
+DONE = f"/seconds|not work|cannot/.test({STATUS}) && {STATUS}"
+# A worker of the page's kind tries to reach a server; the page's policy must refuse.
+TRY_TO_SEND = """new Promise((resolve) => {
+  const text = `
+    addEventListener("securitypolicyviolation", (event) => postMessage(event.effectiveDirective));
+    fetch("https://example.org/").catch(() => {});`;
+  const worker = new Worker(URL.createObjectURL(new Blob([text])));
+  worker.onmessage = ({ data }) => resolve(data);
+  setTimeout(resolve, 5000, "nothing refused it");
+})"""
+
+
+@pytest.fixture
+def page(tmp_path):
+    page = Page(tmp_path)
+    page.open(BUILT.as_uri())
+    yield page
+    page.close()
+
+
+def photograph(folder: Path) -> Path:
+    """A photograph as cameras write it: turned by its orientation, with a colour profile."""
+    image = make_fundus((300, 260), seed=0).image.permute(1, 2, 0).mul(255).byte().numpy()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    file = folder / "my eye.jpg"
+    Image.fromarray(image).save(file, quality=95, exif=exif, icc_profile=profile)
+    return file
+
+
+def saved(folder: Path, name: str) -> np.ndarray:
+    file = folder / name
+    for _ in range(200):
+        if file.is_file() and file.stat().st_size:
+            return np.asarray(Image.open(BytesIO(file.read_bytes())))
+        time.sleep(0.05)
+    raise AssertionError(f"{name} was not saved")
+
+
+def test_a_photograph_gets_the_map_of_the_package_and_nothing_is_sent(page, tmp_path):
+    file = photograph(tmp_path)
+    network, card = weights.load("unet_small")
+    expected = segment(network, file, card, flips=True, field_angle=15)
+    page.evaluate("document.getElementById('live-angle').value = 15")
+    page.evaluate("document.getElementById('live-flips').checked = true")
+    page.choose("#live-file", file)
+    vessels = (expected.probability >= card["threshold"]).numpy()
+    assert f"{vessels.sum():,} of {expected.fov.sum():,} pixels" in page.wait(DONE)
+    page.evaluate("document.getElementById('live-save-mask').click()")
+    mask = saved(tmp_path, "my eye_vessels.png")
+    assert mask.dtype == np.uint8 and ((mask == 255) == vessels).all()
+    page.evaluate("document.getElementById('live-save-probability').click()")
+    probability = saved(tmp_path, "my eye_probability.png") / 65535
+    np.testing.assert_allclose(probability, expected.probability.numpy(), atol=1e-4)
+    assert [url for url in page.requests if not re.match("file:|blob:|data:", url)] == []
+    assert page.errors == []
+    assert page.evaluate(TRY_TO_SEND) == "connect-src"
+
+
+def test_the_exact_threshold_holds_until_the_slider_is_moved(page, tmp_path):
+    page.choose("#live-file", photograph(tmp_path))
+    first = page.wait(DONE)
+    slider = "document.getElementById('live-threshold')"
+    move = f"{slider}.value = VALUE; {slider}.dispatchEvent(new Event('input')); {STATUS}"
+    found = [page.evaluate(move.replace("VALUE", value)) for value in ("0.2", "0.9")]
+    counts = [int(re.search("([\\d,]+) of", text)[1].replace(",", "")) for text in found]
+    assert counts[0] > counts[1] > 0
+    page.evaluate("document.getElementById('live-reset').click()")
+    assert page.evaluate(STATUS) == first
+
+
+def test_what_is_no_photograph_of_a_retina_gets_a_warning_or_an_error(page, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (90, 120, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "cat.png")
+    page.choose("#live-file", tmp_path / "cat.png")
+    assert "seconds" in page.wait(DONE)
+    warning = page.evaluate("document.getElementById('live-warnings').textContent")
+    assert "may not be a usual fundus photograph" in warning and "no dark border" in warning
+    (tmp_path / "text.png").write_text("no picture")
+    page.choose("#live-file", tmp_path / "text.png")
+    assert "cannot read this file" in page.wait(f"/cannot/.test({STATUS}) && {STATUS}")
+
+
+def test_without_script_the_stored_example_stands_there(page):
+    page.call("Emulation.setScriptExecutionDisabled", value=True)
+    page.open(BUILT.as_uri())
+    page.call("Emulation.setScriptExecutionDisabled", value=False)
+    shown = "getComputedStyle(document.getElementById('ID')).display != 'none'"
+    assert page.evaluate(shown.replace("ID", "live-stored"))
+    assert not page.evaluate(shown.replace("ID", "live-demo"))
