@@ -25,6 +25,13 @@
   const number = (value, digits = 0) =>
     value.toLocaleString("en", { maximumFractionDigits: digits, minimumFractionDigits: digits });
 
+  function fromBase64(text) {
+    const letters = atob(text);
+    const bytes = new Uint8Array(letters.length);
+    for (let i = 0; i < bytes.length; i++) bytes[i] = letters.charCodeAt(i);
+    return bytes;
+  }
+
   function list(sentences) {
     at("warnings").replaceChildren(...sentences.map((sentence) => {
       const item = document.createElement("li");
@@ -36,7 +43,7 @@
   // WebAssembly with SIMD, where the browser has it and the reader has not chosen otherwise.
   function kernel() {
     if (at("kernel").value === "plain") return null;
-    const bytes = Uint8Array.from(atob(retinaKernel.wasm), (letter) => letter.charCodeAt(0));
+    const bytes = fromBase64(retinaKernel.wasm);
     return window.WebAssembly?.validate(bytes) ? bytes : null;
   }
 
@@ -50,7 +57,8 @@
       script.onload = () => {
         const { weights, ...model } = window.retinaModels[name];
         delete window.retinaModels[name];
-        resolve({ ...model, weights: Uint8Array.from(atob(weights), (letter) => letter.charCodeAt(0)) });
+        script.remove();
+        resolve({ ...model, weights: fromBase64(weights) });
       };
       script.onerror = () => reject(new Error(`The file ${name}.js is missing beside this page.`));
       document.head.append(script);
@@ -245,9 +253,9 @@
   });
   for (const button of document.querySelectorAll("[data-live-example]")) {
     const example = settings.examples[button.dataset.liveExample];
-    button.addEventListener("click", async () => {
-      const bytes = Uint8Array.from(atob(example.jpeg), (letter) => letter.charCodeAt(0));
-      take(new Blob([bytes], { type: "image/jpeg" }), example.name, example.angle);
+    button.addEventListener("click", () => {
+      const file = new Blob([fromBase64(example.jpeg)], { type: "image/jpeg" });
+      take(file, example.name, example.angle);
     });
   }
   for (const name of ["network", "angle", "flips", "kernel"]) at(name).addEventListener("change", () => segment());

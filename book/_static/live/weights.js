@@ -10,7 +10,7 @@ function retinaWeights() {
 
   const readers = {
     F32: (buffer) => new Float32Array(buffer),
-    F16: (buffer) => Float32Array.from(new Uint16Array(buffer), fromHalf),
+    F16: (buffer) => new Float32Array(new Uint16Array(buffer)).map(fromHalf),
   };
 
   // { name: { shape, values } }; whole numbers, which only count batches, are left out.
