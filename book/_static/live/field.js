@@ -71,15 +71,12 @@ function retinaField(bounds) {
     if (!found.runs.length) throw new Error("The picture is black: it has no field of view.");
     const largest = found.runs.map(found.find).reduce((a, b) => (b.size > a.size ? b : a));
     const field = new Uint8Array(width * height);
-    for (const run of found.runs) {
-      if (found.find(run) === largest) field.fill(1, run.y * width + run.begin, run.y * width + run.end);
-    }
+    const paint = (run, value) => field.fill(value, run.y * width + run.begin, run.y * width + run.end);
+    for (const run of found.runs) if (found.find(run) === largest) paint(run, 1);
     const around = regions(width, height, (i) => !field[i], 0);
     const outer = outerRoots(around, width, height);
     field.fill(1);
-    for (const run of around.runs) {
-      if (outer.has(around.find(run))) field.fill(0, run.y * width + run.begin, run.y * width + run.end);
-    }
+    for (const run of around.runs) if (outer.has(around.find(run))) paint(run, 0);
     const share = field.reduce((sum, inside) => sum + inside, 0) / field.length;
     return share < 0.1 ? field.fill(1) : field;
   }

@@ -144,8 +144,10 @@ function retinaNetwork() {
     add(heap, step, [a, b], out) {
       const least = step.relu ? 0 : -Infinity;
       out.planes.forEach((plane, c) => {
-        const [one, two, size] = [a.planes[c], b.planes[c], out.height * out.pitch];
-        for (let p = 0; p < size; p++) heap[plane + p] = Math.max(least, heap[one + p] + heap[two + p]);
+        const [one, two] = [a.planes[c], b.planes[c]];
+        for (let p = 0; p < out.height * out.pitch; p++) {
+          heap[plane + p] = Math.max(least, heap[one + p] + heap[two + p]);
+        }
       });
     },
     fold(heap, { side }, [a], out) {
@@ -157,7 +159,8 @@ function retinaNetwork() {
     unfold(heap, { side }, [a], out) {
       fill(heap, out, (c, y, x) => {
         const inside = (y % side) * side + (x % side);
-        return heap[a.planes[c * side ** 2 + inside] + Math.floor(y / side) * a.pitch + Math.floor(x / side)];
+        const there = Math.floor(y / side) * a.pitch + Math.floor(x / side);
+        return heap[a.planes[c * side ** 2 + inside] + there];
       });
     },
   };

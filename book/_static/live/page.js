@@ -7,9 +7,11 @@
   const LARGEST = 1024; // pixels of the drawn picture's longer side
   const VESSEL = [86, 228, 255]; // light blue, as in the package's overlays
   const phone = matchMedia("(pointer: coarse)").matches;
-  const MEMORY = phone ? 160e6 : 600e6; // bytes for a network's feature maps
+  // Bytes for a network's feature maps. With 160 MB the whole page takes, in Chromium, 200 MB more
+  // than before for UNetSmall and 260 MB for RetinaSegmentor, which then works in bands.
+  const MEMORY = phone ? 160e6 : 600e6;
   const levels = Array.from({ length: 99 }, (_, i) => (i + 1) / 100);
-  const here = document.currentScript.src.replace(/[^/]*$/, "");
+  const computer = retinaComputer(document.currentScript.src.replace(/[^/]*$/, ""));
   const picture = retinaPicture();
   const field = retinaField(settings.bounds);
   const photograph = retinaPhotograph(field, settings.bounds);
@@ -17,20 +19,12 @@
   let photo = null; // { name, file }
   let drawn = null; // the photograph as it is drawn, and the probabilities of its pixels
   let result = null; // what the worker found
-  let worker = null;
   let threshold = 0;
   let turn = 0; // counts what the reader has asked for; only the last request is answered
 
   const say = (text) => (at("status").textContent = text);
   const number = (value, digits = 0) =>
     value.toLocaleString("en", { maximumFractionDigits: digits, minimumFractionDigits: digits });
-
-  function fromBase64(text) {
-    const letters = atob(text);
-    const bytes = new Uint8Array(letters.length);
-    for (let i = 0; i < bytes.length; i++) bytes[i] = letters.charCodeAt(i);
-    return bytes;
-  }
 
   function list(sentences) {
     at("warnings").replaceChildren(...sentences.map((sentence) => {
@@ -40,54 +34,12 @@
     }));
   }
 
-  // WebAssembly with SIMD, where the browser has it and the reader has not chosen otherwise.
-  function kernel() {
-    if (at("kernel").value === "plain") return null;
-    const bytes = fromBase64(retinaKernel.wasm);
-    return window.WebAssembly?.validate(bytes) ? bytes : null;
-  }
-
-  // The weights come with the first use of a network, as a script: pages opened as files may load
-  // nothing else.
-  const models = {};
-  function load(name) {
-    models[name] ??= new Promise((resolve, reject) => {
-      const script = document.createElement("script");
-      script.src = `${here}${name}.js`;
-      script.onload = () => {
-        const { weights, ...model } = window.retinaModels[name];
-        delete window.retinaModels[name];
-        script.remove();
-        resolve({ ...model, weights: fromBase64(weights) });
-      };
-      script.onerror = () => reject(new Error(`The file ${name}.js is missing beside this page.`));
-      document.head.append(script);
-    });
-    return models[name];
-  }
-
   const thresholds = (chosen) => [...levels, chosen].sort((a, b) => a - b);
 
   function stop() {
-    worker?.terminate();
-    worker = null;
+    computer.stop();
     at("busy").hidden = true;
     return ++turn;
-  }
-
-  function inWorker(job) {
-    return new Promise((resolve, reject) => {
-      const address = URL.createObjectURL(new Blob([retinaWorkerText()], { type: "text/javascript" }));
-      worker = new Worker(address);
-      URL.revokeObjectURL(address);
-      worker.onerror = (event) => reject(new Error(event.message || "out of memory"));
-      worker.onmessage = ({ data }) => {
-        if (data.error) reject(new Error(data.error));
-        if (data.result) resolve(data.result);
-        at("progress").value = data.progress ?? 0;
-      };
-      worker.postMessage(job, [job.photo.pixels.buffer]);
-    });
   }
 
   // The pixels go to the worker and are gone: for a second look the file is read again.
@@ -104,21 +56,22 @@
     at("progress").value = 0;
     say(`${settings.networks[name].title} looks at ${photo.name}.`);
     try {
-      const model = await load(name);
+      const model = await computer.load(name);
       const pixels = decoded ?? (await picture.decode(photo.file));
       if (mine !== turn) return;
-      const compiled = kernel();
-      result = await inWorker({
+      const kernel = at("kernel").value === "plain" ? null : computer.kernel();
+      const job = {
         photo: pixels,
         angle,
         flips: at("flips").checked,
-        kernel: compiled,
+        kernel,
         memoryLimit: MEMORY,
         bounds: settings.bounds,
         model,
         thresholds: thresholds(model.card.threshold),
-      });
-      Object.assign(result, { name, plain: !compiled, chosen: model.card.threshold });
+      };
+      result = await computer.run(job, (share) => (at("progress").value = share));
+      Object.assign(result, { name, plain: !kernel, chosen: model.card.threshold });
       stop();
       show();
     } catch (error) {
@@ -179,7 +132,9 @@
     });
     setThreshold(result.chosen);
     const sentences = [...result.unusual];
-    if (sentences.length) sentences.unshift("This may not be a usual fundus photograph; then the map means nothing.");
+    if (sentences.length) {
+      sentences.unshift("This may not be a usual fundus photograph; then the map means nothing.");
+    }
     const { own, coarse, scale } = result.scale;
     if (coarse) {
       sentences.push(
@@ -200,8 +155,8 @@
     say(
       `${number(100 * share, 1)} % of the field of view is vessel: ${number(vessel)} of ` +
       `${number(result.box.pixels)} pixels at threshold ${number(threshold, 2)}.${unusual} ` +
-      `The field is ${number(result.box.diameter)} pixels wide; ${settings.networks[result.name].title} ` +
-      `saw it in ${number(result.part.seen[0])} × ${number(result.part.seen[1])}${degrees}, ` +
+      `The field is ${number(result.box.diameter)} pixels wide; ` +
+      `${settings.networks[result.name].title} saw it in ${number(result.part.seen[0])} × ${number(result.part.seen[1])}${degrees}, ` +
       `${number(result.seconds, 1)} seconds${result.plain ? " in plain JavaScript" : ""}.`);
   }
 
@@ -254,16 +209,19 @@
   for (const button of document.querySelectorAll("[data-live-example]")) {
     const example = settings.examples[button.dataset.liveExample];
     button.addEventListener("click", () => {
-      const file = new Blob([fromBase64(example.jpeg)], { type: "image/jpeg" });
+      const file = new Blob([computer.fromBase64(example.jpeg)], { type: "image/jpeg" });
       take(file, example.name, example.angle);
     });
   }
-  for (const name of ["network", "angle", "flips", "kernel"]) at(name).addEventListener("change", () => segment());
+  for (const name of ["network", "angle", "flips", "kernel"]) {
+    at(name).addEventListener("change", () => segment());
+  }
   at("stop").addEventListener("click", () => {
     stop();
     say("Stopped.");
   });
-  at("threshold").addEventListener("input", () => setThreshold(levels[Math.round(100 * at("threshold").value) - 1]));
+  at("threshold").addEventListener("input", ({ target }) =>
+    setThreshold(levels[Math.round(100 * target.value) - 1]));
   at("reset").addEventListener("click", () => setThreshold(result.chosen));
   at("opacity").addEventListener("input", () => {
     at("opacity-value").textContent = `${at("opacity").value} %`;
