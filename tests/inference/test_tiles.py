@@ -70,3 +70,16 @@ def test_large_images_are_tiled_by_themselves(monkeypatch):
 def test_tiles_that_do_not_fit(tile, overlap):
     with pytest.raises(ValueError, match="multiples of 8"):
         predict(untrained(), torch.rand(3, 16, 16), tile=tile, overlap=overlap)
+
+
+def test_tiles_begin_where_the_pooling_windows_of_a_network_do():
+    """SegNet takes any size; its `total_stride` says where its windows of 32 pixels begin."""
+
+    class Pooling(Red):
+        size_multiple, total_stride = 1, 32
+
+    model = Pooling()
+    predict(model, torch.rand(3, 40, 50))
+    assert model.seen == [(1, 3, 64, 64)]
+    with pytest.raises(ValueError, match="multiples of 32"):
+        predict(model, torch.rand(3, 40, 50), tile=100)
