@@ -90,6 +90,18 @@ def test_the_exact_threshold_holds_until_the_slider_is_moved(page, tmp_path):
     assert page.evaluate(STATUS) == first
 
 
+def test_a_run_can_be_stopped_and_the_next_one_is_answered(page, tmp_path):
+    change = "document.getElementById('live-network').dispatchEvent(new Event('change'))"
+    page.choose("#live-file", photograph(tmp_path))
+    page.wait(DONE)
+    page.evaluate(f"document.getElementById('live-network').value = 'retina_segmentor'; {change}")
+    page.evaluate("document.getElementById('live-stop').click()")
+    assert page.evaluate(STATUS) == "Stopped."
+    assert page.evaluate("document.getElementById('live-busy').hidden")
+    page.evaluate(f"document.getElementById('live-network').value = 'unet_large'; {change}")
+    assert "UNetLarge saw it" in page.wait(DONE)
+
+
 def test_what_is_no_photograph_of_a_retina_gets_a_warning_or_an_error(page, tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, (90, 120, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "cat.png")

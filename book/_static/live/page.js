@@ -36,9 +36,16 @@
 
   const thresholds = (chosen) => [...levels, chosen].sort((a, b) => a - b);
 
+  // At work the sliders would move the map of the run before.
+  function busy(now) {
+    at("busy").hidden = !now;
+    at("controls").inert = now;
+    at("progress").removeAttribute("value"); // it moves by itself until a part is done
+  }
+
   function stop() {
     computer.stop();
-    at("busy").hidden = true;
+    busy(false);
     return ++turn;
   }
 
@@ -52,8 +59,7 @@
       return;
     }
     const name = at("network").value;
-    at("busy").hidden = false;
-    at("progress").value = 0;
+    busy(true);
     say(`${settings.networks[name].title} looks at ${photo.name}.`);
     try {
       const model = await computer.load(name);
@@ -70,7 +76,9 @@
         model,
         thresholds: thresholds(model.card.threshold),
       };
-      result = await computer.run(job, (share) => (at("progress").value = share));
+      result = await computer.run(job, (share) => {
+        if (share > 0) at("progress").value = share;
+      });
       Object.assign(result, { name, plain: !kernel, chosen: model.card.threshold });
       stop();
       show();
