@@ -146,3 +146,10 @@ def test_bad_input_of_the_scores_is_named():
     target = np.eye(4, dtype=bool)
     with pytest.raises(ValueError, match="as many probabilities"):
         metrics.scores(target.ravel()[1:] * 1.0, target.ravel(), 0.5)
+
+
+@pytest.mark.parametrize("vessel", [True, False])
+def test_where_all_pixels_are_of_one_kind_ranking_scores_are_not_defined(vessel):
+    found = metrics.scores(np.array([0.2, 0.7], np.float32), np.array([vessel] * 2), 0.5)
+    assert np.isnan(found["auc"]) and np.isnan(found["average_precision"])
+    assert found["accuracy"] == 0.5
