@@ -1,13 +1,16 @@
-// The forward pass of a network of the course, in plain JavaScript and without a library.
+// The forward pass of a network of the course, in plain JavaScript and without
+// a library.
 //
-// `plan` lists the steps of the network (retina_course/weights/plan.py), `tensors` its weights. A
-// feature map is a list of planes, one for each channel; all planes lie in one array, the heap. To
-// concatenate two maps is to read their planes one after the other: nothing is copied.
+// `plan` lists the steps of the network (retina_course/weights/plan.py),
+// `tensors` its weights. A feature map is a list of planes, one for each
+// channel; all planes lie in one array, the heap. To concatenate two maps is to
+// read their planes one after the other: nothing is copied.
 //
 // The page runs this code in a worker, which is made from the function's text.
 function retinaNetwork() {
-  // A batch norm scales and shifts each channel of the convolution before it. Both can be done to
-  // the weights beforehand, so that no batch norm is left. `at` finds a weight.
+  // A batch norm scales and shifts each channel of the convolution before it.
+  // Both can be done to the weights beforehand, so that no batch norm is left.
+  // `at` finds a weight.
   function foldNorm(step, tensors) {
     const weight = tensors[`${step.to}.weight`];
     const bias = tensors[`${step.to}.bias`]?.values;
@@ -29,8 +32,8 @@ function retinaNetwork() {
     return { inputs, shift, at };
   }
 
-  // A convolution reads, for each output pixel, input pixels at fixed distances: its taps.
-  // Those of a 3 x 3 kernel are the nine neighbours.
+  // A convolution reads, for each output pixel, input pixels at fixed
+  // distances: its taps. Those of a 3 x 3 kernel are the nine neighbours.
   function taps(step, away) {
     const found = [];
     for (let ky = 0; ky < step.kernel; ky++) {
@@ -42,8 +45,9 @@ function retinaNetwork() {
     return found;
   }
 
-  // A transposed convolution that doubles the sides is four convolutions: one makes the even rows
-  // and even columns of the output, one the odd rows and even columns, and so on.
+  // A transposed convolution that doubles the sides is four convolutions: one
+  // makes the even rows and even columns of the output, one the odd rows and
+  // even columns, and so on.
   function convolutions(step) {
     const { kind, stride, padding } = step;
     if (kind === "conv") {
@@ -56,8 +60,9 @@ function retinaNetwork() {
     });
   }
 
-  // The weights in the order in which they are read: blocks of four outputs, inputs, taps, and
-  // the four outputs of the block. The last output fills a block that it does not fill alone.
+  // The weights in the order in which they are read: blocks of four outputs,
+  // inputs, taps, and the four outputs of the block. The last output fills a
+  // block that it does not fill alone.
   function pack(step, places, { inputs, shift, at }) {
     const outputs = Math.ceil(step.channels / 4) * 4;
     const output = (o) => Math.min(o, step.channels - 1);
@@ -73,7 +78,8 @@ function retinaNetwork() {
     return { weights, bias: Float32Array.from({ length: outputs }, (_, o) => shift[output(o)]) };
   }
 
-  // All convolutions of a network with their weights: `prepare` is done once for a network.
+  // All convolutions of a network with their weights: `prepare` is done once
+  // for a network.
   function prepare(plan, tensors) {
     return plan.map((step) => {
       if (step.kind !== "conv" && step.kind !== "transposed") return step;
@@ -83,9 +89,10 @@ function retinaNetwork() {
     });
   }
 
-  // One convolution: the heart of it all. Four channels of an output pixel begin with their biases;
-  // each tap of each input plane then adds its pixel times four weights. `Math.fround` rounds to 32
-  // bits, as PyTorch does. kernel.c is the same for a processor that computes four numbers at once.
+  // One convolution: the heart of it all. Four channels of an output pixel
+  // begin with their biases; each tap of each input plane then adds its pixel
+  // times four weights. `Math.fround` rounds to 32 bits, as PyTorch does.
+  // kernel.c is the same for a processor that computes four numbers at once.
   function convolve(heap, { from, to, weights, bias, offsets, rows, columns, ...job }) {
     const { pitch, outPitch, step, spread, relu } = job;
     const f32 = Math.fround;
@@ -119,7 +126,8 @@ function retinaNetwork() {
     }
   }
 
-  // The other steps go through the output pixel by pixel; `value` says what stands there.
+  // The other steps go through the output pixel by pixel; `value` says what
+  // stands there.
   function fill(heap, map, value) {
     map.planes.forEach((plane, c) => {
       for (let y = 0; y < map.height; y++) {
@@ -165,7 +173,8 @@ function retinaNetwork() {
     },
   };
 
-  // The whole network, step by step. `layout` (memory.js) has said where each map lies.
+  // The whole network, step by step. `layout` (memory.js) has said where each
+  // map lies.
   function run(heap, { steps, maps, clear }, convolution) {
     for (const step of steps) {
       const from = step.from.map((name) => maps[name]);
