@@ -101,10 +101,11 @@ def test_a_json_file_of_somebody_else_is_refused_and_an_own_one_replaced(
     evaluate, tmp_path, capsys
 ):
     file = tmp_path / "scores.json"
-    file.write_text('{"mine": 1}')
-    assert evaluate("--json", file) == 1
-    assert "was not made by retina-course evaluate" in capsys.readouterr().err
-    assert file.read_text() == '{"mine": 1}'
+    for content in ('{"mine": 1}', '{"weights": "of the horses", "data": 1}'):
+        file.write_text(content)
+        assert evaluate("--json", file) == 1
+        assert "was not made by retina-course evaluate" in capsys.readouterr().err
+        assert file.read_text() == content
     file.unlink()
     assert evaluate("--no-flips", "--json", file) == 0
     assert evaluate("--no-flips", "--threshold", "0.25", "--json", file) == 0

@@ -96,7 +96,7 @@ def test_a_setting_that_differs_is_named(more, told, train, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("name", [*OURS, "unet_small.json"])
-@pytest.mark.parametrize("content", ['{"mine": 1}', "[1]", "no JSON"])
+@pytest.mark.parametrize("content", ['{"mine": 1}', '{"model": 1, "seed": 2}', "no JSON"])
 def test_a_file_of_somebody_else_is_refused_before_anything_is_written(
     name, content, train, tmp_path, capsys
 ):

@@ -34,11 +34,11 @@ def test_results_by_device(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="speed.py in benchmarks/ writes it"):
         results.by_device("speed")
     (tmp_path / "speed").mkdir()
-    for device in ("B", "A"):
+    for device in ("BA", "AB"):  # sorted by the whole name
         content = {"device": device, "rows": [device]}
         (tmp_path / "speed" / f"{device}.json").write_text(json.dumps(content))
     found = results.by_device("speed")
-    assert list(found) == ["A", "B"] and found["B"]["rows"] == ["B"]
+    assert list(found) == ["AB", "BA"] and found["BA"]["rows"] == ["BA"]
 
 
 @pytest.mark.parametrize("name", NAMES)
