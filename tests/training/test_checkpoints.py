@@ -127,6 +127,7 @@ def test_all_wrappers_are_taken_off(monkeypatch):
     distributed = Distributed()
     distributed.module = network
     compiled = torch.compile(parallel, backend="eager")
-    twice = torch.compile(torch.nn.DataParallel(torch.compile(network, backend="eager")))
+    inside = torch.nn.DataParallel(torch.compile(network, backend="eager"))
+    twice = torch.compile(inside, backend="eager")
     for wrapped in (network, parallel, distributed, compiled, twice):
         assert checkpoints.without_wrappers(wrapped) is network
