@@ -63,7 +63,7 @@ def by_probability(p: NDArray[np.float32], vessel: NDArray[np.bool_]) -> NDArray
     return np.stack([np.bincount(bins[vessel == kind], minlength=BINS) for kind in (False, True)])
 
 
-def best_threshold(histogram: NDArray[np.int64]) -> float:
-    """The threshold with the highest F1 of `by_probability`'s counts."""
+def best_threshold(histogram: NDArray[Any]) -> float:
+    """The threshold with the highest F1 of `by_probability`'s counts, or of any multiple of them."""
     fp, tp = (side[::-1].cumsum()[::-1] for side in np.asarray(histogram))
-    return int(np.argmax(2 * tp / np.maximum(1, tp + fp + tp[0]))) / BINS
+    return int(np.argmax(2 * tp / (tp + fp + tp[0]))) / BINS

@@ -28,6 +28,7 @@ def test_the_threshold_is_the_best_of_all_that_the_counts_allow(seed, spread):
         return 2 * (found & vessel).sum() / (found.sum() + vessel.sum())
 
     best = scales.best_threshold(counts)
+    assert scales.best_threshold(counts / counts.sum()) == best  # parts of 1 as well as pixels
     assert f1(best) == pytest.approx(max(f1(t) for t in np.unique(np.floor(p * 4096)) / 4096))
 
 
