@@ -64,6 +64,6 @@ def by_probability(p: NDArray[np.float32], vessel: NDArray[np.bool_]) -> NDArray
 
 
 def best_threshold(histogram: NDArray[Any]) -> float:
-    """The threshold with the highest F1 of `by_probability`'s counts, or of any multiple of them."""
+    """The threshold with the highest F1 of `by_probability`'s counts, or a multiple of them."""
     fp, tp = (side[::-1].cumsum()[::-1] for side in np.asarray(histogram))
     return int(np.argmax(2 * tp / (tp + fp + tp[0]))) / BINS
