@@ -136,7 +136,7 @@ def test_rows_of_the_leaderboard_are_collected(start, tmp_path, monkeypatch):
     assert read_json(folder / "unet_small_chase_db1.json")["runs"][0]["flips"] == run["flips"]
 
 
-def find(model, image, card):
+def find(model, image, card, *, field_angle):
     """An optic disc for certain, as `detect` returns it: an untrained detector finds nothing."""
     box, score = torch.tensor([[20.0, 20.0, 40.0, 40.0]]), torch.ones(1)
     return {"boxes": box, "labels": torch.ones(1, dtype=torch.int64), "scores": score}
@@ -145,7 +145,8 @@ def find(model, image, card):
 def test_detectors_on_boxes(start, tmp_path):
     def find_all(model, photographs, card, *, flips=True):
         photos = list(photographs)
-        return [find(model, p.image, card) for p in photos], [vars(p) for p in photos]
+        found = [find(model, photo.image, card, field_angle=50) for photo in photos]
+        return found, [vars(photo) for photo in photos]
 
     replaced = {"detect": find, "detect_photographs": find_all}
     run = partial(start, idrid_boxes, WEIGHTS=tmp_path, **replaced)
@@ -161,7 +162,7 @@ def test_toys(start, tmp_path):
     assert [row["segmentation_weight"] for row in written["rows"]] == [0, 1]
 
 
-def guess(model, image, card, *, fov=None, flips=True):
+def guess(model, image, card, *, fov=None, flips=True, field_angle=None):
     """Vessels by chance, as `segment` returns them."""
     fov = torch.ones(image.shape[:2], dtype=torch.bool) if fov is None else torch.as_tensor(fov)
     return Segmentation(
@@ -169,8 +170,14 @@ def guess(model, image, card, *, fov=None, flips=True):
     )
 
 
+def guess_all(model, photographs, card, *, flips=True):
+    """The same for many, as `segment_all` returns them."""
+    maps = [guess(model, p.image, card, fov=p.fov).probability.numpy() for p in photographs]
+    return maps, [p.ground_truth for p in photographs], [p.fov for p in photographs]
+
+
 def test_conventions_and_the_page_of_thresholds(start, tmp_path, monkeypatch):
-    monkeypatch.setattr(convention_maps, "segment", guess)
+    monkeypatch.setattr(convention_maps, "segment_all", guess_all)
     monkeypatch.setattr(convention_maps, "FOLDER", tmp_path / "maps")
     folder = start(conventions, SQUARE=96, SMALL=32, PATCH=16)
     check(folder, "conventions.json")
@@ -193,11 +200,7 @@ def test_lesions_and_disc(start):
     assert (folder / "disc_edge.jpg").exists() and (folder / "lesions_called_vessel.jpg").exists()
 
 
-def test_changed_photographs(start, monkeypatch):
-    def guess_all(model, photographs, card, *, flips):
-        maps = [guess(model, p.image, card, fov=p.fov).probability.numpy() for p in photographs]
-        return maps, [p.ground_truth for p in photographs], [p.fov for p in photographs]
-
+def test_changed_photographs(start):
     folder = start(changed_photographs, segment_all=guess_all, draw=lambda *_: None)
     check(folder, "changed_photographs.json")
 
