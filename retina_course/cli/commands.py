@@ -16,8 +16,8 @@ from retina_course.models import create_model, list_models
 
 NOT_MEDICAL = (
     "Not a medical device: for teaching and research. The weights for vessels were trained on "
-    "eight photographs, both eyes of four children, those for boxes on 160 photographs of one "
-    "clinic; each with one camera."
+    "eight photographs of four children by one camera (those named any_camera also on 15 "
+    "photographs of adults by another), those for boxes on 160 photographs of one clinic."
 )
 DOWNLOADS = ("chase_db1",)  # the datasets whose licence allows it
 

@@ -8,6 +8,8 @@ from safetensors.torch import load_file, save_file
 from retina_course import weights
 from retina_course.data import files
 from retina_course.data.augment import RandomCrops
+from retina_course.data.synthetic import make_fundus
+from retina_course.inference import segment
 from retina_course.models import create_model
 from retina_course.training.detector_recipe import SCALE
 
@@ -146,6 +148,19 @@ def test_the_shipped_weights():
     assert needed <= card.keys()
     assert 0 < card["threshold"] < 1
     assert "not a medical device" in card["intended_use"].lower()
+
+
+@pytest.mark.parametrize("name", [n for n in weights.available() if n.endswith("_any_camera")])
+def test_weights_for_any_camera_name_both_sets_and_their_range(name):
+    model, card = weights.load(name)
+    assert name == f"{card['model']}_any_camera" and len(card["trained_on"]) == 8 + 15
+    low, high = card["pixels_per_degree_range"]
+    assert low <= 10 and high >= 28 and 0 < card["threshold"] < 1
+    assert card["metrics"]["set"].startswith("HRF, last 30")
+    eye = make_fundus(256, seed=4)
+    found = segment(model, eye.image, card, field_angle=45).probability >= card["threshold"]
+    inside, vessel = found[eye.fov], eye.vessel[eye.fov]
+    assert 2 * (inside & vessel).sum() / (inside.sum() + vessel.sum()) > 0.5
 
 
 def test_the_readme_says_the_detectors_scores():
