@@ -15,6 +15,8 @@ from retina_course.training.any_camera import CameraRecipe
 
 SCALES = (10.7, 14.0, 17.5, 21.3, 26.0)  # pixels per degree
 WORKING_SCALE = 21.3
+SOURCE_SCALES = {"chase": 32.0, "hrf": 27.0}  # of the images that crops are taken from
+SHARES = {"chase": 0.4, "hrf": 0.6}  # of the crops, where both sets are trained on
 BINS = 4096  # of the probabilities that a threshold is chosen from
 
 

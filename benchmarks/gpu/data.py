@@ -13,13 +13,13 @@ import torch
 from PIL import Image
 
 from benchmarks.common.folds import fold_of
+from benchmarks.common.scales import SOURCE_SCALES
 from retina_course.data.cameras import Scaled
 from retina_course.data.datasets import HRF, ChaseDB1
 from retina_course.data.photographs import Photograph
 from retina_course.training.any_camera import stack_scaled
 
 HALVED = "HRF_training_halved"
-PIXELS_PER_DEGREE = {"chase": 32.0, "hrf": 27.0}  # of the images that crops are taken from
 
 
 def pack(folder: Path) -> None:
@@ -73,7 +73,7 @@ def thinned(photographs: list[Photograph], limit: int | None) -> list[Photograph
 def scaled(name: str, held_out: str | None = None, limit: int | None = None) -> Scaled:
     """The training images of one set for `train_any_camera`, or those outside a fold."""
     photographs = chase("train", held_out, limit) if name == "chase" else hrf(held_out, limit)
-    return stack_scaled(photographs, PIXELS_PER_DEGREE[name])
+    return stack_scaled(photographs, SOURCE_SCALES[name])
 
 
 def synthetic(path: Path) -> Scaled:

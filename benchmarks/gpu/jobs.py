@@ -32,7 +32,8 @@ from retina_course.training.any_camera import (
 )
 from retina_course.training.devices import default_device, default_precision, seed_everything
 from retina_course.training.loop import fit
-from retina_course.training.recipe import set_head_bias, stack_images
+from retina_course.training.recipe import stack_images
+from retina_course.training.start import set_head_bias
 
 
 def run(job: dict[str, Any], folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from benchmarks.common.scales import SHARES
 from benchmarks.gpu.networks import NAMES
 
 SEEDS = (0, 1, 2)
@@ -11,7 +12,6 @@ TRIED = ("unet_small", "retina_segmentor")  # on these the recipe for any camera
 CAMERA_NETWORKS = ("w_net", "retina_segmentor", "unet_small")
 SIZES = {"crop": 256, "batch_size": 8}
 FOLD_SCALES, VARIANT_SCALES = (14.0, 17.5, 21.3), (14.0, 21.3)  # pixels per degree
-BOTH = {"chase": 0.4, "hrf": 0.6}
 # Of the recipe for any camera, one thing changed at a time.
 VARIANTS: dict[str, dict[str, Any]] = {
     "full": {},
@@ -103,7 +103,7 @@ def cameras(
 ) -> list[dict[str, Any]]:
     """The networks for any camera: both sets, their folds, each set alone, synthetic alone."""
     share = change.get("synthetic", 0)
-    both = {name: part * (1 - share) for name, part in BOTH.items()}
+    both = {name: part * (1 - share) for name, part in SHARES.items()}
     both |= {"synthetic": share} if share else {}
 
     def one(network: str, label: str, sources: dict[str, float], seed: int = 0) -> dict[str, Any]:

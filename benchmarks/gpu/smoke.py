@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from benchmarks.common.timing import timed
 from benchmarks.gpu import data
 from benchmarks.gpu.networks import NAMES, build
 from retina_course.data.detection import RandomAffine
@@ -181,7 +182,7 @@ def training_step(
         torch.stack([loss(stage, y) for stage in stages]).sum().backward()
         optimizer.step()
 
-    milliseconds = timed(once, device, repeats=12 if cuda else 1)
+    milliseconds = mean_milliseconds(once, device, repeats=12 if cuda else 1)
     gigabytes = torch.cuda.max_memory_allocated() / 1e9 if cuda else 0.0
     return {"milliseconds": milliseconds, "gigabytes": gigabytes}
 
@@ -218,18 +219,10 @@ def matrix_rate(device: torch.device) -> float:
     """TFLOP/s of a product of two bfloat16 matrices, 8192 by 8192 on a GPU."""
     side = 8192 if device.type == "cuda" else 512
     a, b = (torch.randn(side, side, device=device, dtype=torch.bfloat16) for _ in range(2))
-    return 2 * side**3 / timed(lambda: a @ b, device, repeats=10) / 1e9
+    return 2 * side**3 / mean_milliseconds(lambda: a @ b, device, repeats=10) / 1e9
 
 
-def timed(what: Callable[[], Any], device: torch.device, repeats: int) -> float:
+def mean_milliseconds(what: Callable[[], Any], device: torch.device, repeats: int) -> float:
     """Milliseconds of one call: the mean of some, after some that do not count."""
-    for _ in range(max(1, repeats // 3)):
-        what()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    began = time.perf_counter()
-    for _ in range(repeats):
-        what()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return 1000 * (time.perf_counter() - began) / repeats
+    timed(what, device, max(1, repeats // 3))
+    return 1000 * timed(what, device, repeats) / repeats

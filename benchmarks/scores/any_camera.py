@@ -23,7 +23,7 @@ from benchmarks.common.folds import fold_of
 from benchmarks.common.index import Program
 from benchmarks.common.provenance import provenance
 from benchmarks.common.rows import smooth
-from benchmarks.common.scales import camera_card, ranking_at
+from benchmarks.common.scales import SHARES, SOURCE_SCALES, camera_card, ranking_at
 from retina_course import weights
 from retina_course.data.cameras import Scaled
 from retina_course.data.datasets import HRF, ChaseDB1, Photograph
@@ -44,7 +44,6 @@ PROGRAM = Program(
 )
 ROWS = RESULTS / "any_camera"
 SYNTHETIC = 0.4  # share of the crops, where there are photographs too
-SHARES = {"chase": 0.4, "hrf": 0.6}
 SOURCES: dict[str, tuple[str, ...]] = {
     "both": ("chase", "hrf"),
     "both_not_a": ("chase", "hrf"),
@@ -123,9 +122,8 @@ def training_images(source: str) -> tuple[list[float], list[Scaled]]:
     total = sum(SHARES[name] for name in names)
     synthetic = SYNTHETIC if names else 1.0
     shares = [(1 - synthetic) * SHARES[name] / total for name in names] + [synthetic]
-    scaled = {"chase": 32.0, "hrf": 27.0}
     fold = source[-1] if "not" in source else None
-    sources = [stack_scaled(part(name, fold, False), scaled[name]) for name in names]
+    sources = [stack_scaled(part(name, fold, False), SOURCE_SCALES[name]) for name in names]
     return shares, [*sources, synthetic_eyes(EYES, EYE_SCALE, seed=1000)]
 
 

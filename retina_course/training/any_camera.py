@@ -1,12 +1,12 @@
 """The recipe for photographs of any camera: several sources, all scales, changed appearance."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from os import PathLike
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from retina_course.data.cameras import RandomCameras, Scaled
@@ -15,12 +15,13 @@ from retina_course.data.images import read_image
 from retina_course.data.synthetic import make_fundus_images
 from retina_course.inference.colours import darken_surround
 from retina_course.inference.field_of_view import fov_window, resize
-from retina_course.models import create_model
+from retina_course.inference.scale import training_diameter
 from retina_course.training.checkpoints import History
-from retina_course.training.devices import default_device, seed_everything
+from retina_course.training.devices import default_device
 from retina_course.training.loop import fit
+from retina_course.training.recipe import stack_crops
 from retina_course.training.sizes import check_sizes
-from retina_course.training.start import set_head_bias
+from retina_course.training.start import first_network
 
 SYNTHETIC_ANGLE = 45.0  # degrees: at this angle the synthetic optic disc has its usual size
 
@@ -46,6 +47,12 @@ class CameraRecipe:
     average : float, default 0.0
         Moving average of the weights, see `fit`.
 
+    Raises
+    ------
+    ValueError
+        If a number is not positive and finite (`strength` may be 0). The scales are checked by
+        `RandomCameras`, `average` by `fit`.
+
     Examples
     --------
     >>> CameraRecipe(steps=500).pixels_per_degree
@@ -59,6 +66,13 @@ class CameraRecipe:
     pixels_per_degree: tuple[float, float] = (10.0, 28.0)
     strength: float = 1.0
     average: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "crop", "lr"):
+            if not 0 < (value := getattr(self, name)) < math.inf:
+                raise ValueError(f"{name} must be positive and finite, got {value}.")
+        if not 0 <= self.strength < math.inf:
+            raise ValueError(f"strength must be at least 0 and finite, got {self.strength}.")
 
 
 def train_any_camera(
@@ -124,13 +138,9 @@ def train_any_camera(
     """
     device = device or default_device()
     check_sizes(name, options or {}, recipe.batch_size, recipe.crop)
-    seed_everything(seed)
-    model = create_model(name, **(options or {}))
-    if initial is None:
-        vessels = sum(float(source.targets.sum()) for source in sources)
-        set_head_bias(model, vessels / sum(source.targets.numel() for source in sources))
-    else:
-        model.load_state_dict(initial)
+    vessels = sum(float(source.targets.sum()) for source in sources)
+    vessels /= sum(source.targets.numel() for source in sources)
+    model = first_network(name, options, initial, vessels, seed)
     cameras = RandomCameras(
         sources,
         shares,
@@ -175,27 +185,18 @@ def stack_scaled(photographs: Iterable[Photograph], pixels_per_degree: float) ->
     Raises
     ------
     ValueError
-        If there is no photograph, or one has no `field_angle`.
+        If there is no photograph, no vessel in any, or one has no `field_angle`.
     """
     crops = []
     for photograph in photographs:
-        if photograph.field_angle is None:
-            raise ValueError(
-                f"{photograph.name} has no field_angle: how many degrees wide is its field of view?"
-            )
         fov = torch.from_numpy(photograph.fov)
-        rows, columns, size = fov_window(fov, pixels_per_degree * photograph.field_angle)
+        diameter = training_diameter(photograph, 0, pixels_per_degree)
+        rows, columns, size = fov_window(fov, diameter)
         image = darken_surround(read_image(photograph.image), fov)
         vessels = torch.from_numpy(photograph.ground_truth)[None].float()
         both = torch.cat([image, vessels])[:, rows, columns]
         crops.append(resize(both, size).clamp(0, 1))
-    if not crops:
-        raise ValueError("No photograph to train on.")
-    height, width = (max(crop.shape[axis] for crop in crops) for axis in (1, 2))
-    stacked = torch.stack(
-        [F.pad(crop, (0, width - crop.shape[2], 0, height - crop.shape[1])) for crop in crops]
-    )
-    return Scaled(stacked[:, :3].contiguous(), stacked[:, 3:].contiguous(), pixels_per_degree)
+    return Scaled(*stack_crops(crops), pixels_per_degree)
 
 
 def synthetic_eyes(n: int, pixels_per_degree: float, seed: int = 0) -> Scaled:

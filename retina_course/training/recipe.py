@@ -5,7 +5,7 @@ batches and `fit` for the steps.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from os import PathLike
 from typing import Any
@@ -20,12 +20,11 @@ from retina_course.data.images import read_image
 from retina_course.inference.colours import darken_surround
 from retina_course.inference.field_of_view import fov_window, resize
 from retina_course.inference.scale import training_diameter
-from retina_course.models import create_model
 from retina_course.training.checkpoints import History
-from retina_course.training.devices import default_device, seed_everything
+from retina_course.training.devices import default_device
 from retina_course.training.loop import fit
 from retina_course.training.sizes import check_sizes
-from retina_course.training.start import set_head_bias
+from retina_course.training.start import first_network
 
 
 @dataclass(frozen=True)
@@ -153,12 +152,7 @@ def train_vessels(
     device = device or default_device()
     check_sizes(name, options or {}, recipe.batch_size, recipe.crop)
     images, targets = stack_images(photographs, recipe.fov_diameter, pixels_per_degree)
-    seed_everything(seed)
-    model = create_model(name, **(options or {}))
-    if initial is None:
-        set_head_bias(model, targets.mean().item())
-    else:
-        model.load_state_dict(initial)
+    model = first_network(name, options, initial, targets.mean().item(), seed)
     crops = RandomCrops(
         images.to(device),
         targets.to(device),
@@ -224,6 +218,29 @@ def stack_images(
         _view(photo, training_diameter(photo, fov_diameter, pixels_per_degree))
         for photo in photographs
     ]
+    return stack_crops(crops)
+
+
+def stack_crops(crops: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Crops of images with their vessels as one batch of each, padded with black to one size.
+
+    Parameters
+    ----------
+    crops : sequence of Tensor
+        `(4, h, w)` each: the image, and the vessels as the fourth channel.
+
+    Returns
+    -------
+    images : Tensor
+        `(M, 3, H, W)`.
+    targets : Tensor
+        `(M, 1, H, W)`.
+
+    Raises
+    ------
+    ValueError
+        If there is no crop, no vessel in any, or nothing but vessels.
+    """
     if not crops:
         raise ValueError("No photograph to train on.")
     height, width = (max(crop.shape[axis] for crop in crops) for axis in (1, 2))

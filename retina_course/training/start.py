@@ -1,10 +1,55 @@
-"""How a run starts: with which bias of the last layer, and at which learning rate."""
+"""How a run starts: with which weights, which bias of the last layer, at which learning rate."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from retina_course.models import create_model
+from retina_course.training.devices import seed_everything
+
+
+def first_network(
+    name: str,
+    options: dict[str, Any] | None,
+    initial: Mapping[str, Tensor] | None,
+    vessels: float,
+    seed: int,
+) -> nn.Module:
+    """A network before its first step, with one output channel.
+
+    Parameters
+    ----------
+    name : str
+        Name of the network, one of `list_models`.
+    options : dict or None
+        Options of the network, see `create_model`.
+    initial : mapping of str to Tensor or None
+        Weights to start from. None: random ones, and the head's bias from `vessels`.
+    vessels : float
+        Fraction of vessel pixels, see `set_head_bias`.
+    seed : int
+        Seed of the random weights.
+
+    Returns
+    -------
+    nn.Module
+        On the CPU.
+
+    Examples
+    --------
+    >>> first = first_network("unet_small", None, None, 0.1, seed=0)
+    >>> first.num_classes
+    1
+    """
+    seed_everything(seed)
+    model = create_model(name, **(options or {}))
+    if initial is None:
+        set_head_bias(model, vessels)
+    else:
+        model.load_state_dict(initial)
+    return model
 
 
 def set_head_bias(model: nn.Module, fraction: float) -> None:

@@ -45,7 +45,7 @@ def rehearse(carried, tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setattr(run, "EYES", 16)
     monkeypatch.setattr(run, "EYE_SCALE", 2.0)
-    monkeypatch.setattr(data, "PIXELS_PER_DEGREE", {"chase": 3.0, "hrf": 2.0})
+    monkeypatch.setattr(data, "SOURCE_SCALES", {"chase": 3.0, "hrf": 2.0})
     for place in ((plan, "FOLD_SCALES"), (plan, "VARIANT_SCALES"), (jobs, "SCALES")):
         monkeypatch.setattr(*place, (2.0,))
 

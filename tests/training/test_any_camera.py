@@ -62,7 +62,7 @@ def test_photographs_of_unequal_size_are_padded_with_black():
 
 
 def test_a_photograph_without_angle_is_refused():
-    with pytest.raises(ValueError, match="one has no field_angle: how many degrees"):
+    with pytest.raises(ValueError, match="field angle of one is not known"):
         stack_scaled([photograph(angle=None)], 2.0)
     with pytest.raises(ValueError, match="No photograph"):
         stack_scaled([], 2.0)
@@ -167,6 +167,21 @@ def test_the_moving_average_is_the_one_that_its_text_says():
             torch.testing.assert_close(value, mean[name], atol=1e-6, rtol=1e-5, msg=name)
             assert torch.equal(judged[0][name], value), name
     assert not averaged.training
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"steps": 0}, {"batch_size": -1}, {"lr": float("nan")}, {"crop": 0}, {"strength": -1}]
+)
+def test_wrong_recipes_are_refused(wrong):
+    with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
+        CameraRecipe(**wrong)
+
+
+def test_sources_without_vessels_are_refused():
+    empty = photograph()
+    empty.ground_truth[:] = False
+    with pytest.raises(ValueError, match="nothing to learn"):
+        stack_scaled([empty], 2.0)
 
 
 @pytest.mark.parametrize("average", [-0.1, 1, 2])
