@@ -10,7 +10,9 @@ import time
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from PIL import Image
 from scipy import ndimage
 from skimage import data as skimage_data
@@ -31,6 +33,7 @@ PROGRAM = Program(
     question="How wide, dark and disputed are the vessels of CHASE_DB1?",
     results=("chase_db1_facts.json",),
     also=(
+        "retina_course/results/chase_db1_parts.jpg",
         "retina_course/results/chase_db1_observers.jpg",
         "retina_course/results/chase_db1_field_of_view.jpg",
         "retina_course/results/chase_db1_detail.jpg",
@@ -44,6 +47,22 @@ PROGRAM = Program(
 )
 README = ROOT / "book" / "figures" / "readme.png"
 
+# What an arrow points at, and where its label stands: x, y in pixels, read off by eye.
+PARTS = {
+    "optic disc": ((580, 510), (700, 560)),
+    "cup": ((530, 478), (680, 468)),
+    "vein": ((690, 172), (800, 60)),
+    "artery": ((375, 628), (235, 560)),
+    "artery crosses vein": ((662, 795), (760, 900)),
+    "macula, at the edge": ((938, 505), (770, 650)),
+    "reflection, not a lesion": ((690, 395), (700, 290)),
+}
+DETAIL = {
+    "vein": ((70, 187), (20, 140)),
+    "artery with central light reflex": ((113, 90), (125, 25)),
+    "artery crosses vein": ((91, 152), (170, 222)),
+}
+
 
 def main() -> None:
     PROGRAM.parser(__doc__).parse_args()
@@ -51,7 +70,9 @@ def main() -> None:
     photographs = list(ChaseDB1(split="all"))
     observers(next(photo for photo in photographs if photo.name == "Image_01R"))
     field_of_view(photographs[0])
-    detail(next(photo for photo in photographs if photo.name == "Image_02L"))
+    left_eye = next(photo for photo in photographs if photo.name == "Image_02L")
+    parts(left_eye)
+    detail(left_eye)
     other_camera("unet_small")
     content = facts(photographs) | {
         "program": PROGRAM.file,
@@ -176,6 +197,28 @@ def field_of_view(photo: Photograph) -> None:
     save(panels([photo.image, brightest, mask], titles), RESULTS / "chase_db1_field_of_view.jpg")
 
 
+def parts(photo: Photograph) -> None:
+    """A whole photograph with arrows to what it shows."""
+    figure = panels([photo.image], [f"{photo.name}, a left eye"], size=6.4)
+    arrows(figure.axes[0], PARTS, fontsize=12)
+    save(figure, RESULTS / "chase_db1_parts.jpg")
+
+
+def arrows(axes: Axes, marks: dict, fontsize: int) -> None:
+    """White labels with arrows, readable on light and on dark ground."""
+    for text, (point, place) in marks.items():
+        axes.annotate(
+            text,
+            point,
+            place,
+            color="white",
+            ha="center",
+            fontsize=fontsize,
+            arrowprops={"arrowstyle": "->", "color": "white", "linewidth": 1.6},
+            path_effects=[withStroke(linewidth=3, foreground="black")],
+        )
+
+
 def detail(photo: Photograph) -> None:
     """A quarter of a photograph's width, in colour and channel by channel."""
     part = photo.image[100:340, 500:740]
@@ -184,7 +227,9 @@ def detail(photo: Photograph) -> None:
     stretched = np.clip((part - low) / (high - low), 0, 1)
     channels = [stretched[..., [k] * 3] for k in range(3)]
     titles = [f"{photo.name}, enlarged", "red", "green", "blue"]
-    save(panels([part, *channels], titles, rows=2), RESULTS / "chase_db1_detail.jpg")
+    figure = panels([part, *channels], titles, rows=2)
+    arrows(figure.axes[0], DETAIL, fontsize=12)
+    save(figure, RESULTS / "chase_db1_detail.jpg")
 
 
 def other_camera(name: str) -> None:
@@ -204,10 +249,17 @@ def other_camera(name: str) -> None:
     both.save(README, optimize=True)
 
 
-def panels(images: list, titles: list[str], credit: str | None = CREDIT, rows: int = 1) -> Figure:
-    """Images side by side, with the credit that their licence asks for."""
+def panels(
+    images: list,
+    titles: list[str],
+    credit: str | None = CREDIT,
+    rows: int = 1,
+    size: float = 4.4,
+) -> Figure:
+    """Images side by side, each `size` inches wide, with the credit that their licence asks for."""
     columns = len(images) // rows
-    figure = Figure(figsize=(4.4 * columns, 4.6 * rows + 0.3), dpi=110, facecolor="white")
+    height = (size + 0.2) * rows + 0.3
+    figure = Figure(figsize=(size * columns, height), dpi=110, facecolor="white")
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes, image, title in zip(grid.flat, images, titles, strict=True):
         axes.imshow(image)
