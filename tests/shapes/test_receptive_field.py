@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from documented_steps import unet_small
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from step_modules import convs, network, others, pools, upconvs
 from torch import nn
 
 from retina_course import create_model
+from retina_course.shapes.networks import describe
 from retina_course.shapes.steps import (
     Add,
     Back,
@@ -70,7 +70,9 @@ def test_receptive_field_through_joins_and_branches():
         3,
     )
     # What one output pixel of UNetSmall sees depends on its place on the grid of the bottleneck.
-    windows = {receptive_field(unet_small(), pixel) for pixel in range(64, 72)}
+    windows = {
+        receptive_field(describe("unet_small", num_classes=32), pixel) for pixel in range(64, 72)
+    }
     assert {last - first + 1 for first, last in windows} == {54, 62}
 
 
@@ -81,7 +83,10 @@ def test_receptive_field_of_unet_small_is_where_the_gradient_is_not_zero():
         image = torch.rand(4, 3, 128, 128, dtype=torch.double, requires_grad=True)
         model(image)[..., pixel, pixel].sum().backward()
         columns = image.grad.abs().sum(dim=(0, 1, 2)).nonzero().flatten()
-        assert receptive_field(unet_small(), pixel) == (columns[0], columns[-1])
+        assert receptive_field(describe("unet_small", num_classes=32), pixel) == (
+            columns[0],
+            columns[-1],
+        )
 
 
 def test_a_pixel_that_sees_nothing_is_an_error():

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import TypeGuard
 
-from retina_course.shapes.steps.base import Layer, Link, Shape
+from retina_course.shapes.steps.base import Function, Layer, Link, Shape
 from retina_course.shapes.steps.links import Back, Keep
 from retina_course.shapes.tables import Row
 
@@ -96,7 +97,7 @@ def predict_table(steps: Steps, shape: Sequence[int]) -> list[Row]:
     rows, total, y = [Row("input", "Input", str(Shape(*shape)), 0)], 0, Shape(*shape)
     for step, _, y, parameters in follow(steps, shape):
         total += parameters
-        if isinstance(step, Layer):
+        if has_row(step):
             rows.append(Row(step.name or str(len(rows)), step.type, str(y), parameters))
     return [*rows, Row("TOTAL", "", str(y), total)]
 
@@ -122,7 +123,23 @@ def predict_macs(steps: Steps, shape: Sequence[int]) -> list[int]:
     >>> predict_macs([Conv(8), ReLU(), Conv(1, k=1)], (3, 64, 64))  # 8 x 27 and 8 per pixel
     [884736, 0, 32768]
     """
-    return [step.macs(x, y) for step, x, y, _ in follow(steps, shape) if isinstance(step, Layer)]
+    return [step.macs(x, y) for step, x, y, _ in follow(steps, shape) if has_row(step)]
+
+
+def has_row(step: Step) -> TypeGuard[Layer]:
+    """Whether a step has a row in the table.
+
+    Parameters
+    ----------
+    step : Layer or Link
+        The step.
+
+    Returns
+    -------
+    bool
+        True for a layer that is no `Function`.
+    """
+    return isinstance(step, Layer) and not isinstance(step, Function)
 
 
 def receptive_field(steps: Steps, pixel: int = 0) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""What all steps have in common: a layer has a row in the table, a link does not."""
+"""What all steps have in common: a layer has a row in the table, functions and links do not."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -122,6 +122,17 @@ class Layer:
             First and last input pixel; the last is below the first where there is none.
         """
         return first, last
+
+
+@dataclass(frozen=True)
+class Function(Layer):
+    """A step that computes as a layer does and has no row in the table.
+
+    Parameters
+    ----------
+    name : str, optional
+        Not used.
+    """
 
 
 @dataclass(frozen=True)

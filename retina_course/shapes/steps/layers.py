@@ -3,7 +3,7 @@
 A method without a docstring does what the method of `Layer` says.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from retina_course.shapes.arithmetic import (
     conv_parameters,
@@ -180,7 +180,7 @@ class Unpool(Layer):
         Name in the table.
     """
 
-    of: str
+    of: str = field(compare=False)  # one module can undo several poolings
     k: int = 2
     type = "MaxUnpool2d"
 
