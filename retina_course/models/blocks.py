@@ -3,6 +3,17 @@
 import torch
 from torch import Tensor, nn
 
+# The book's shape calculator says the same.
+NOT_POSITIVE = "{name} must be a positive integer, got {value}."
+WRONG_SIZE = (
+    "Height and width must be multiples of {multiple}, got {height}x{width}. Nearest sizes that "
+    "fit: {heights} (height), {widths} (width). Pad or crop the images; inference.predict does so "
+    "by itself."
+)
+TOO_SMALL = (
+    "Height and width must be at least {smallest}, got {height}x{width}. Enlarge or pad the images."
+)
+
 
 def conv_bn_relu(
     in_channels: int, out_channels: int, kernel_size: int = 3, *, bias: bool = True
@@ -192,7 +203,7 @@ def check_positive(**options: int) -> None:
     """
     for name, value in options.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{name} must be a positive integer, got {value!r}.")
+            raise ValueError(NOT_POSITIVE.format(name=name, value=repr(value)))
 
 
 def check_choice(option: str, value: object, choices: tuple[str, ...]) -> None:
@@ -254,17 +265,12 @@ def check_input(x: Tensor, in_channels: int, multiple: int, smallest: int = 1) -
             "Convert the images, or build the model with another in_channels."
         )
     height, width = x.shape[2:]
+    given = {"height": height, "width": width}
     if height % multiple or width % multiple or height == 0 or width == 0:
-        raise ValueError(
-            f"Height and width must be multiples of {multiple}, got {height}x{width}. Nearest "
-            f"sizes that fit: {_fit(height, multiple)} (height), {_fit(width, multiple)} (width). "
-            "Pad or crop the images; inference.predict does so by itself."
-        )
+        nearest = {"heights": _fit(height, multiple), "widths": _fit(width, multiple)}
+        raise ValueError(WRONG_SIZE.format(multiple=multiple, **given, **nearest))
     if min(height, width) < smallest:
-        raise ValueError(
-            f"Height and width must be at least {smallest}, got {height}x{width}. "
-            "Enlarge or pad the images."
-        )
+        raise ValueError(TOO_SMALL.format(smallest=smallest, **given))
 
 
 def _fit(size: int, multiple: int) -> str:
