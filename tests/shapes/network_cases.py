@@ -32,13 +32,15 @@ _OPTIONS = {
         for name in DETECTORS
     },
 }
-# Name, options with the image's channels, size of the image: 78 cases.
+_IMAGES = ((3, (96, 192)), (1, (192, 96)), (4, (288, 96)))
+# Name, options with the image's channels, size of the image: 66 cases.
 CASES = [
     (name, {"in_channels": channels, **options}, size)
     for name, several in _OPTIONS.items()
     for options in several
-    for channels, size in ((3, (96, 192)), (1, (192, 96)), (4, (288, 96)))
+    for channels, size in _IMAGES[: 1 if name in DETECTORS else 3]
 ]
+ONE_EACH = [case for case in CASES if case[1]["in_channels"] == 3]
 
 
 class Boxes(nn.Module):
@@ -62,16 +64,14 @@ def build(name: str, options: dict) -> nn.Module:
     return Boxes(model.network) if name == "retina_net" else model
 
 
-def trace(name: str, options: dict, size: tuple[int, int]) -> tuple[list[shapes.Row], int]:
-    """Table and operations of the model.
+def trace(name: str, model: nn.Module, options: dict, size: tuple[int, int]) -> list[shapes.Row]:
+    """Table of the model.
 
     A detector's output is a list of anchors, and RetinaNet holds the layers of the segmentation
     without using them: its total is that of the layers that run.
     """
-    model = build(name, options)
-    shape = (1, options["in_channels"], *size)
-    rows = shapes.trace(model, shape)
+    rows = shapes.trace(model, (1, options["in_channels"], *size))
     if name in DETECTORS:
-        rows[-1] = rows[-1]._replace(output_shape=rows[-2].output_shape)
-        rows[-1] = rows[-1]._replace(params=sum(row.params for row in rows[:-1]))
-    return rows, shapes.macs(model, shape)
+        total = sum(row.params for row in rows[:-1])
+        rows[-1] = rows[-1]._replace(output_shape=rows[-2].output_shape, params=total)
+    return rows
