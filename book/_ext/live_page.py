@@ -15,11 +15,11 @@ from retina_course.inference.scale import SCALE_KEYS
 from retina_course.inference.tiles import tiling
 
 # The first is the one that the page begins with.
-NETWORKS = {
-    "unet_small": "UNetSmall",
-    "unet_large": "UNetLarge",
-    "retina_segmentor": "RetinaSegmentor",
+GROUPS = {
+    "for any camera": ["unet_small_any_camera", "retina_segmentor_any_camera"],
+    "for one camera": ["unet_small", "unet_large", "retina_segmentor"],
 }
+NETWORKS = [name for names in GROUPS.values() for name in names]
 CARD_KEYS = (*SCALE_KEYS, "fov_diameter", "colours", "threshold")
 EXAMPLES = {"example_chase.jpg": 30, "example_idrid.jpg": 50}  # field angles in degrees
 
@@ -56,17 +56,29 @@ def model(name: str) -> dict[str, Any]:
     }
 
 
+def about(name: str) -> dict[str, Any]:
+    """What a reader is told of a network, from its card and its file."""
+    network, card = weights.load(name)
+    size = (Path(weights.__file__).parent / f"{name}.safetensors").stat().st_size
+    inside = getattr(network, "network", network)
+    tested = [card[key] for key in ("metrics", "metrics_chase_db1") if key in card]
+    return {
+        "title": type(inside).__name__,
+        "megabytes": size * 4 / 3 / 1e6,  # as base64
+        "threshold": card["threshold"],
+        "trained": card["training_data"],
+        "scores": [f"{one['f1']:.2f} on {one['set']}" for one in tested],
+    }
+
+
 def settings(folder: Path) -> dict[str, Any]:
     """What the page needs before a network is chosen."""
-    cards = {name: weights.load(name)[1] for name in NETWORKS}
     return {
         "bounds": bounds(),
         "angle": DEFAULT_FIELD_ANGLE,
         "widest": WIDEST,
-        "networks": {
-            name: {"title": title, "threshold": cards[name]["threshold"]}
-            for name, title in NETWORKS.items()
-        },
+        "groups": GROUPS,
+        "networks": {name: about(name) for name in NETWORKS},
         "examples": [
             {
                 "name": file,

@@ -148,14 +148,17 @@ function retinaField(bounds) {
   }
 
   // Sentences; none for a usual photograph.
-  function unusual(photo, field, box, colour) {
+  function unusual(photo, field, box, colour, tinted) {
     const found = [];
     const { saturation, mean, spread, surround } = colour;
     const [red, green, blue] = mean.map((value) => Math.round(255 * value));
     if (Math.max(...spread) < bounds.blank) {
       found.push("It has nearly one colour.");
     } else if (saturation < bounds.grey) {
-      found.push("It is grey; the network sees it tinted as the photographs that it learned from.");
+      found.push(
+        tinted
+          ? "It is grey; the network sees it tinted as the photographs that it learned from."
+          : "It is grey; this network has seen photographs of many colours, and sees it as it is.");
     } else if (!(mean[0] > mean[1] && mean[1] > mean[2])) {
       found.push(`Its mean colours are red ${red}, green ${green}, blue ${blue}; in the retina red is the strongest and blue the weakest.`);
     }

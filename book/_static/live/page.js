@@ -143,11 +143,11 @@
     if (sentences.length) {
       sentences.unshift("This may not be a usual fundus photograph; then the map means nothing.");
     }
-    const { own, coarse, scale } = result.scale;
+    const { own, coarse, low, high } = result.scale;
     if (coarse) {
       sentences.push(
         `The photograph has ${number(own, 1)} pixels per degree, the network was trained at ` +
-        `${number(scale, 1)}: fine vessels stay invisible. Is the field angle right?`);
+        `${number(low, 1)} to ${number(high, 1)}: fine vessels stay invisible. Is the field angle right?`);
     }
     list(sentences);
     at("controls").hidden = false;
@@ -209,6 +209,24 @@
     const rows = (y) => Array.from(row(y), value);
     save(await picture.encode(result.width, result.height, bits, rows), ending);
   }
+
+  // What a network was trained on, as its card says it.
+  function describeNetwork() {
+    const { trained, scores } = settings.networks[at("network").value];
+    at("trained").textContent = `Trained on: ${trained}. F1: ${scores.join("; ")}.`;
+  }
+
+  for (const [group, names] of Object.entries(settings.groups)) {
+    const box = document.createElement("optgroup");
+    box.label = group;
+    for (const name of names) {
+      const { title, megabytes } = settings.networks[name];
+      box.append(new Option(`${title} (${number(megabytes, 1)} MB)`, name));
+    }
+    at("network").append(box);
+  }
+  at("network").addEventListener("change", describeNetwork);
+  describeNetwork();
 
   at("file").addEventListener("change", ({ target }) => {
     if (target.files[0]) take(target.files[0], target.files[0].name);

@@ -13,11 +13,11 @@ function retinaPhotograph(field, bounds) {
   // Pixels that the field's diameter has for the network, and whether the photograph is too coarse.
   function workingScale(diameter, angle, card) {
     if (!card.pixels_per_degree) return { diameter: card.fov_diameter, coarse: false };
-    const [low] = card.pixels_per_degree_range ?? [0];
+    const [low, high] = card.pixels_per_degree_range ?? [0, Infinity];
     const own = diameter / angle;
     let scale = card.pixels_per_degree;
     if (card.largest_enlargement) scale = Math.min(scale, Math.max(low, own * card.largest_enlargement));
-    return { diameter: Math.max(1, halfToEven(scale * angle)), scale, own, coarse: own < low };
+    return { diameter: Math.max(1, halfToEven(scale * angle)), scale, own, low, high, coarse: own < low };
   }
 
   // The part of the photograph that the network looks at, and the size that it looks at it in.
@@ -122,7 +122,7 @@ function retinaPhotograph(field, bounds) {
       for (let y = 0; y < rows; y++) plane.set(row(y).map(clamp), y * columns);
       return plane;
     });
-    return { mask, box, part, scale, crop, unusual: field.unusual(photo, mask, box, colour) };
+    return { mask, box, part, scale, crop, unusual: field.unusual(photo, mask, box, colour, Boolean(card.colours)) };
   }
 
   // The bands of rows that go through the network, each `reach` rows more than it is to give.
