@@ -4,6 +4,7 @@ from . import data as data
 from . import evaluation as evaluation
 from . import figures as figures
 from . import inference as inference
+from . import measurement as measurement
 from . import models as models
 from . import results as results
 from . import shapes as shapes
@@ -26,6 +27,7 @@ from .figures import plotting as plotting
 from .inference.detection import detect as detect
 from .inference.prediction import predict as predict
 from .inference.segmentation import segment as segment
+from .measurement.measure import measure as measure
 from .models import LinkNet as LinkNet
 from .models import RetinaNet as RetinaNet
 from .models import RetinaSegmentor as RetinaSegmentor

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "retina_course"
 # A room may import from itself, and from the rooms of the lines below its own.
 LEVELS = [
     {"cli"},
-    {"figures"},
+    {"figures", "measurement"},
     {"evaluation", "training"},
     {"inference"},
     {"weights"},

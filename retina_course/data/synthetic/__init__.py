@@ -17,6 +17,8 @@ from retina_course.data.synthetic.fundus import (
     synthetic_batch,
     synthetic_classes,
 )
+from retina_course.data.synthetic.geometry import Branch, VesselGeometry, vessel_geometry
+from retina_course.data.synthetic.tubes import draw_tubes
 
 __all__ = [
     "BACKGROUND",
@@ -25,11 +27,15 @@ __all__ = [
     "MIN_SIZE",
     "TOY_CLASSES",
     "VESSEL",
+    "Branch",
     "Fundus",
+    "VesselGeometry",
+    "draw_tubes",
     "make_fundus",
     "make_fundus_images",
     "synthetic_batch",
     "synthetic_classes",
     "synthetic_detection",
     "synthetic_toys",
+    "vessel_geometry",
 ]

@@ -72,7 +72,7 @@ class Scene:
         self.haemorrhages, self.exudates = self._lesions(rng)
 
     def _view(self, rng: Generator) -> None:
-        """Left or right eye; macula in the middle, or between disc and macula and magnified."""
+        """Left or right eye; macula in the middle, or between disc and macula and scaled up."""
         side = 1 if rng.random() < 0.5 else -1
         self.crop = _between(rng, 0.84, 0.96) if rng.random() < 0.4 else 1.0
         self.fill = _between(rng, 0.94, 0.985)  # diameter of the field of view / side

@@ -164,6 +164,30 @@ def _calibres(branches: list[tuple[int, int, int]], count: int, twig_radius: flo
     return twig_radius * np.cbrt(cubes)
 
 
+def painted(tree: Tree, scale: float) -> np.ndarray:
+    """Which segments of a tree are painted: the large ones at every size, others from half a pixel.
+
+    Parameters
+    ----------
+    tree : Tree
+        The tree.
+    scale : float
+        Pixels per unit of the tree's coordinates.
+
+    Returns
+    -------
+    ndarray of bool
+        `(N,)`, for the segment from each node to its parent.
+
+    Examples
+    --------
+    >>> tree = Tree(np.zeros((3, 2)), np.array([-1, 0, 1]), np.array([0.1, 0.1, 0.001]))
+    >>> painted(tree, scale=10.0).tolist()
+    [False, True, False]
+    """
+    return (tree.parent >= 0) & (tree.radius * scale >= min(0.25, 0.006 * scale))
+
+
 def paint(tree: Tree, side: int, scale: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Paint a tree on a grid of pixels.
 
@@ -193,9 +217,7 @@ def paint(tree: Tree, side: int, scale: float) -> tuple[np.ndarray, np.ndarray, 
     >>> (cover >= 0.5).sum(axis=0).tolist()  # a horizontal vessel, 2 pixels wide
     [2, 2, 2, 2, 2, 2, 2, 2]
     """
-    # A vessel with a radius below a quarter of a pixel is not painted, but the large ones are
-    # painted at every size.
-    keep = (tree.parent >= 0) & (tree.radius * scale >= min(0.25, 0.006 * scale))
+    keep = painted(tree, scale)
     start = tree.points[tree.parent[keep]] * scale + side / 2 - 0.5
     end = tree.points[keep] * scale + side / 2 - 0.5
     true_radius = tree.radius[keep] * scale

@@ -1,0 +1,111 @@
+"""How tortuous a vessel is: by its length and chord, and by its curvature (Hart et al. 1999)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retina_course.measurement.centreline import Centreline
+
+
+@dataclass(frozen=True)
+class Tortuosity:
+    """The tortuosity of one vessel, from one branch point to the next.
+
+    Parameters
+    ----------
+    arc : float
+        Arc length in pixels.
+    chord : float
+        Distance of the ends in pixels.
+    total : float
+        Total curvature: the integral of the absolute curvature over the length, in radians.
+    total_squared : float
+        Total squared curvature: the integral of the squared curvature, in 1/pixel.
+    """
+
+    arc: float
+    chord: float
+    total: float
+    total_squared: float
+
+    @property
+    def arc_chord(self) -> float:
+        """Arc length by chord: 1 for a straight vessel; it has no unit."""
+        return self.arc / self.chord if self.chord > 0 else float("inf")
+
+    @property
+    def seven(self) -> dict[str, float]:
+        """The seven measures that Hart et al. 1999 compare.
+
+        Arc by chord less 1, the two integrals, and each of them by arc and by chord.
+        """
+        integrals = {"total": self.total, "total_squared": self.total_squared}
+        return {
+            "arc_chord_less_1": self.arc_chord - 1,
+            **integrals,
+            **{f"{name}_by_arc": value / self.arc for name, value in integrals.items()},
+            **{f"{name}_by_chord": value / self.chord for name, value in integrals.items()},
+        }
+
+
+def curvature(line: Centreline) -> NDArray[np.float64]:
+    """The curvature along a line, with its sign, in 1/pixel.
+
+    It is the change of the direction over the length, from points about one pixel apart that have
+    been smoothed before (see `centreline.smooth`).
+
+    Parameters
+    ----------
+    line : Centreline
+        N points.
+
+    Returns
+    -------
+    ndarray
+        `(N - 1,)`, between the points; a circle of radius r has 1/r.
+
+    Examples
+    --------
+    >>> from retina_course.measurement.centreline import smooth
+    >>> angle = np.linspace(0, 3, 121)
+    >>> circle = smooth(40 * np.column_stack([np.cos(angle), np.sin(angle)]))
+    >>> round(1 / float(np.median(curvature(circle))))
+    40
+    """
+    direction = np.unwrap(np.arctan2(-line.normal[:, 0], line.normal[:, 1]))
+    steps = np.hypot(*np.diff(line.points, axis=0).T)
+    return np.diff(direction) / np.maximum(steps, 1e-9)
+
+
+def tortuosity(line: Centreline) -> Tortuosity:
+    """The tortuosity of a vessel.
+
+    Parameters
+    ----------
+    line : Centreline
+        At least 2 points.
+
+    Returns
+    -------
+    Tortuosity
+        From it follow arc by chord and the seven measures of Hart et al. 1999.
+
+    Examples
+    --------
+    A half circle is longer than its chord by pi / 2:
+
+    >>> from retina_course.measurement.centreline import smooth
+    >>> angle = np.linspace(0, np.pi, 200)
+    >>> found = tortuosity(smooth(60 * np.column_stack([np.cos(angle), np.sin(angle)])))
+    >>> round(found.arc_chord, 2), round(found.total, 1)
+    (1.57, 3.1)
+    """
+    steps = np.hypot(*np.diff(line.points, axis=0).T)
+    bend = curvature(line)
+    return Tortuosity(
+        float(steps.sum()),
+        line.chord,
+        float((np.abs(bend) * steps).sum()),
+        float((bend**2 * steps).sum()),
+    )
