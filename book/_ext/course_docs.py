@@ -11,6 +11,13 @@ MATHJAX_FILES = ["tex-svg.js", "a11y/assistive-mml.js", "input/tex/extensions/*.
 EMPTY_HEADER = re.compile(
     r"<thead>\s*<tr[^>]*>(?:\s*<th[^>]*>(?:<p></p>)?</th>)+\s*</tr>\s*</thead>"
 )
+FIRST_CELL = re.compile(r"(<tr[^>]*>\s*)<td([^>]*)>(.*?)</td>", re.S)
+CELL_TABLE = re.compile(r'<div class="output text_html">.*?</table>', re.S)
+CHAPTER_LINKS = """</h1>
+<p class="chapter-links">
+<a href="https://colab.research.google.com/github/{place}">Open in Colab</a>
+<a href="https://github.com/{place}">View on GitHub</a>
+<a href="{source}" download>Download the notebook</a></p>"""
 
 
 def copy_mathjax(app, error):
@@ -33,10 +40,30 @@ def mend_for_screen_readers(app, pagename, templatename, context, doctree):
     if "citation-list" in body:  # one role is deprecated, the other forbids the content
         body = re.sub(r' role="(list|doc-biblioentry)"', "", body)
     # Markdown has no table without a header; notebooks leave its cells empty.
-    context["body"] = EMPTY_HEADER.sub("", body)
+    body = EMPTY_HEADER.sub("", body)
+    # The name of a toggle is what it reads, "Show code cell source".
+    body = body.replace(' aria-label="Toggle hidden content"', "")
+    # What a row is about stands in its first cell.
+    body = CELL_TABLE.sub(
+        lambda table: FIRST_CELL.sub(r'\1<th scope="row"\2>\3</th>', table[0]), body
+    )
+    context["body"] = body
+
+
+def add_chapter_links(app, pagename, templatename, context, doctree):
+    """Links to Colab, GitHub and the file, below a chapter's title."""
+    if not pagename.startswith("notebooks/"):
+        return
+    repository = app.config.html_theme_options["repository_url"]
+    place = f"{repository.removeprefix('https://github.com/')}/blob/main/{pagename}.ipynb"
+    links = CHAPTER_LINKS.format(
+        place=place, source=context["pathto"](f"_sources/{pagename}.ipynb", 1)
+    )
+    context["body"] = context["body"].replace("</h1>", links, 1)
 
 
 def setup(app):
     app.connect("html-page-context", mend_for_screen_readers)
+    app.connect("html-page-context", add_chapter_links)
     app.connect("build-finished", copy_mathjax)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,17 +1,43 @@
-// What scrolls sideways can be reached with the keyboard.
-function addTabStops() {
-  for (const box of document.querySelectorAll(".cell_output .output, div.math, mjx-container")) {
-    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+// A table or formula that scrolls sideways can be reached with the keyboard and has a name.
+const WIDE = ".cell_output .output, .pst-scrollable-table-container, div.math";
+
+function nameWideBoxes() {
+  for (const box of document.querySelectorAll(WIDE)) {
+    if (box.scrollWidth <= box.clientWidth + 1) continue;
+    box.tabIndex = 0;
+    box.setAttribute("role", "region");
+    const caption = box.closest("figure")?.querySelector("figcaption .caption-number");
+    const name = caption?.textContent.trim() ?? (box.matches("div.math") ? "Formula" : "Output");
+    box.setAttribute("aria-label", `${name}, scrolls sideways`);
   }
 }
 
-window.addEventListener("resize", addTabStops);
+window.addEventListener("resize", nameWideBoxes);
 window.addEventListener("load", () => {
-  addTabStops();
-  window.MathJax?.startup?.promise.then(addTabStops);
+  nameWideBoxes();
+  window.MathJax?.startup?.promise.then(nameWideBoxes);
 });
 
-// The section "Going further" is collapsed: a link into it and printing open it.
+// Search results have excerpts where the browser lets a page read other pages: not under file://.
+if (location.protocol.startsWith("http")) DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = true;
+
+// Paper gets the light colours and what is folded; print.css leaves out code that only draws.
+const FOLDED = ".bd-article details:not([open])";
+let opened = [];
+
+window.addEventListener("beforeprint", () => {
+  opened = [...document.querySelectorAll(FOLDED)];
+  for (const box of opened) box.open = true;
+  for (const image of document.querySelectorAll("img[loading=lazy]")) image.loading = "eager";
+  document.documentElement.dataset.screenTheme = document.documentElement.dataset.theme;
+  document.documentElement.dataset.theme = "light";
+});
+window.addEventListener("afterprint", () => {
+  for (const box of opened) box.open = false;
+  document.documentElement.dataset.theme = document.documentElement.dataset.screenTheme;
+});
+
+// The section "Going further" is collapsed: a link into it opens it.
 function openTarget() {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
   for (let box = target; box; box = box.parentElement) {
@@ -20,10 +46,5 @@ function openTarget() {
   if (target?.closest("details.going-further")) target.scrollIntoView();
 }
 
-function openAll() {
-  for (const box of document.querySelectorAll("details.going-further")) box.open = true;
-}
-
 window.addEventListener("hashchange", openTarget);
 window.addEventListener("load", openTarget);
-window.addEventListener("beforeprint", openAll);

@@ -1,0 +1,158 @@
+"""Make the built pages light: only the style rules and icons that they use, pictures that wait.
+
+The theme brings 0.5 MB of style sheets and 0.4 MB of icon fonts, for all sites that there may be.
+After the build, rules whose classes no page and no script names are taken out, and the icons that
+are left are put into the style sheet, where browsers find them under file:// too.
+"""
+
+import base64
+import logging
+import re
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+
+import tinycss2
+from fontTools import subset
+from fontTools.ttLib import TTFont
+from PIL import Image
+
+logging.getLogger("fontTools").setLevel(logging.WARNING)
+WORD = re.compile(r"[A-Za-z_][\w-]*")
+ICON = re.compile(r"\\([ef][0-9a-f]{3})|([\ue000-\uf8ff])")
+FONT_SOURCE = re.compile(r"src:\s*url\(\S*?webfonts/(fa-[\w-]+)\.woff2\)[^;}]*")
+IMAGE = re.compile(r"<img\b[^>]*?>")
+ONE_TO_ONE = (
+    110  # dots an inch of figures that a page shows pixel by pixel; above, they are smaller
+)
+
+
+def classes(selector: list) -> set[str]:
+    """The classes without which a selector cannot match; those in :not() and :is() are none."""
+    pairs = zip(selector, selector[1:], strict=False)
+    return {
+        b.value for a, b in pairs if a.type == "literal" and a.value == "." and b.type == "ident"
+    }
+
+
+def used_selectors(prelude: list, words: set[str]) -> str:
+    """The part of a rule's selector list that can match."""
+    selectors: list[list] = [[]]
+    for token in prelude:
+        if token.type == "literal" and token.value == ",":
+            selectors.append([])
+        else:
+            selectors[-1].append(token)
+    return ",".join(tinycss2.serialize(s).strip() for s in selectors if classes(s) <= words)
+
+
+def used_rules(rules: list, words: set[str]) -> str:
+    """Rules as text, without those that can match nothing."""
+    kept = []
+    for rule in rules:
+        if rule.type == "qualified-rule":
+            selectors = used_selectors(rule.prelude, words)
+            if selectors:
+                kept.append(f"{selectors}{{{tinycss2.serialize(rule.content).strip()}}}")
+        elif rule.type == "at-rule" and rule.lower_at_keyword in ("media", "supports"):
+            inner = used_rules(tinycss2.parse_rule_list(rule.content, True, True), words)
+            if inner:
+                kept.append(f"@{rule.at_keyword}{tinycss2.serialize(rule.prelude)}{{{inner}}}")
+        elif rule.type == "at-rule":
+            kept.append(rule.serialize())
+    return "".join(kept)
+
+
+def embedded_font(file: Path, icons: set[int]) -> str:
+    """A font with some icons only, as the source of a font face."""
+    font = TTFont(file)
+    options = subset.Options(layout_features=[], notdef_outline=False, hinting=False)
+    options.drop_tables += ["GSUB"]
+    subsetter = subset.Subsetter(options)
+    subsetter.populate(unicodes=icons & set(font.getBestCmap()))
+    subsetter.subset(font)
+    font.flavor = "woff"
+    buffer = BytesIO()
+    font.save(buffer)
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return f'src:url("data:font/woff;base64,{data}") format("woff")'
+
+
+def lighten_styles(site: Path) -> None:
+    """Rewrite the style sheets of the theme and the extensions."""
+    static = site / "_static"
+    texts = [
+        *site.rglob("*.html"),
+        *static.glob("*.js"),
+        *static.glob("scripts/*.js"),
+        *static.glob("live/*.js"),
+    ]
+    words: set[str] = set()
+    for path in texts:
+        if path.name != "fontawesome.js" and path.stat().st_size < 3e6:
+            words.update(WORD.findall(path.read_text(encoding="utf-8")))
+    sheets = [*static.glob("*.css"), *static.glob("styles/*.css")]
+    light = {
+        sheet: used_rules(
+            tinycss2.parse_stylesheet(sheet.read_text(encoding="utf-8"), True, True), words
+        )
+        for sheet in sheets
+    }
+    icons = {int(a, 16) if a else ord(b) for text in light.values() for a, b in ICON.findall(text)}
+    fonts = static / "vendor" / "fontawesome" / "webfonts"
+    for sheet, text in light.items():
+        text = FONT_SOURCE.sub(lambda m: embedded_font(fonts / f"{m[1]}.ttf", icons), text)
+        sheet.write_text(text, encoding="utf-8")
+
+
+def with_size(tag: str, page: Path, sizes: dict[Path, tuple[int, int]]) -> str:
+    """An image's tag, lazy, with width and height so that nothing moves when the image comes."""
+    source = re.search(r'src="([^"]+)"', tag)
+    if "loading=" in tag or not source:
+        return tag
+    file = (page.parent / source[1]).resolve()
+    if file.suffix not in (".png", ".jpg", ".jpeg", ".webp") or not file.is_file():
+        return tag
+    if file not in sizes:
+        with Image.open(file) as image:
+            scale = max(1, round(image.info.get("dpi", (0, 0))[0] / ONE_TO_ONE))
+            sizes[file] = (round(image.width / scale), round(image.height / scale))
+    width, height = sizes[file]
+    sized = "" if "width=" in tag else f' width="{width}" height="{height}"'
+    return f'<img loading="lazy" decoding="async"{sized}{tag[4:]}'
+
+
+def lighten_images(site: Path) -> None:
+    """Let images wait until they are near the screen, with their place kept."""
+    sizes: dict[Path, tuple[int, int]] = {}
+    for page in site.rglob("*.html"):
+        sized = partial(with_size, page=page, sizes=sizes)
+        text = page.read_text(encoding="utf-8")
+        page.write_text(IMAGE.sub(lambda m, sized=sized: sized(m[0]), text), encoding="utf-8")
+
+
+def lighten(app, error):
+    if error or app.builder.format != "html":
+        return
+    site = Path(app.outdir)
+    lighten_images(site)
+    lighten_styles(site)
+    for leftover in [
+        *site.glob("_static/**/*.map"),
+        site / "_static" / "scripts" / "fontawesome.js",
+    ]:
+        leftover.unlink(missing_ok=True)
+
+
+def without_mathjax(app, pagename, templatename, context, doctree):
+    """Sphinx loads MathJax for pages without a formula too, where a page lists others in hiding."""
+    if 'class="math' not in context.get("body", ""):
+        context["script_files"] = [
+            script for script in context["script_files"] if "mathjax" not in str(script.filename)
+        ]
+
+
+def setup(app):
+    app.connect("html-page-context", without_mathjax, priority=900)  # after Sphinx has added it
+    app.connect("build-finished", lighten, priority=900)  # after all files are there
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,105 @@
+"""The built site as a whole: what search engines read, numbers of figures, weight."""
+
+import re
+from pathlib import Path
+
+import pytest
+from test_book import BARE, PAGES, SITE, config, links, loaded, named
+
+pytestmark = pytest.mark.skipif(not PAGES, reason="the book is not built: make book")
+READ = [page for page in PAGES if page not in BARE and page.parent != SITE]
+every_read_page = pytest.mark.parametrize("page", READ, ids=lambda page: page.stem)
+CAPTION = re.compile(
+    r'<figure[^>]* id="([\w-]+)">.*?class="caption-number">(Fig\.|Table) (\w+\.\d+) ', re.S
+)
+
+
+def meta(page: Path) -> dict[str, str]:
+    found = [tag.at for tag in named(page, "meta")]
+    return {at.get("name") or at.get("property", ""): at.get("content", "") for at in found}
+
+
+def captions(page: Path) -> dict[str, str]:
+    text = page.read_text(encoding="utf-8")
+    return {name: f"{kind} {number}" for name, kind, number in CAPTION.findall(text)}
+
+
+@every_read_page
+def test_a_page_says_what_it_is_to_search_engines(page):
+    said = meta(page)
+    address = config()["html_baseurl"] + page.relative_to(SITE).as_posix()
+    assert 20 <= len(said["description"]) <= 160
+    assert said["og:description"] == said["description"]
+    assert (SITE / "_static" / Path(said["og:image"]).name).is_file()
+    canonical = [t.at["href"] for t in named(page, "link") if t.at.get("rel") == "canonical"]
+    assert canonical == [said["og:url"]] == [address]
+    assert f"<loc>{address}</loc>" in (SITE / "sitemap.xml").read_text(encoding="utf-8")
+
+
+def test_titles_differ_and_name_the_course_once():
+    titles = [named(page, "title")[0].text for page in READ]
+    assert len(set(titles)) == len(titles)
+    for title in titles:
+        assert len(title) <= 80 and title.lower().count("retinal image segmentation") <= 1, title
+
+
+def test_the_root_has_what_a_host_and_crawlers_look_for():
+    base = config()["html_baseurl"]
+    assert (SITE / ".nojekyll").is_file()
+    assert f"Sitemap: {base}sitemap.xml" in (SITE / "robots.txt").read_text(encoding="utf-8")
+    for page in BARE:  # 404.html is served at any address: its links are whole
+        text = page.read_text(encoding="utf-8")
+        assert '<html lang="en">' in text and named(page, "title")[0].text.strip()
+    assert all(link.startswith(base) for link in links(SITE / "404.html"))
+
+
+def test_figures_and_tables_are_numbered_by_chapter_and_tables_have_the_caption_above():
+    for page in (SITE / "notebooks").glob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        numbers = list(captions(page).values())
+        chapter = re.search(r'section-number">(\w+)\. </span>', text)[1]
+        for kind in ("Fig.", "Table"):
+            mine = [number for number in numbers if number.startswith(kind)]
+            assert mine == [f"{kind} {chapter}.{i + 1}" for i in range(len(mine))]
+        figures = re.findall(r"<figure[^>]*>(.*?)</figure>", text, re.S)
+        for figure in (f for f in figures if "caption-number" in f):
+            is_table = "<table" in figure and "<img" not in figure
+            assert is_table == figure.lstrip().startswith("<figcaption"), figure[:300]
+
+
+def test_a_number_in_the_text_is_that_of_the_figure_it_links():
+    for page in (SITE / "notebooks").glob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        numbers = captions(page)
+        pattern = r'href="#([\w-]+)"[^>]*>(?:<span[^>]*>)?((?:Fig\.|Table) [^<]*)<'
+        for name, number in re.findall(pattern, text):
+            assert numbers[name] == number, (page, name)
+
+
+def test_no_icon_script_and_mathjax_only_for_formulas():
+    for page in READ:
+        text = page.read_text(encoding="utf-8")
+        scripts = " ".join(loaded(page))
+        assert "fontawesome" not in scripts
+        assert ("mathjax/" in scripts) <= ('class="math' in text), page
+
+
+def test_landing_page_and_chapters_are_light_before_the_first_scroll():
+    """Bytes as they lie on disk, MathJax (2.1 MB) left out; a host sends a third of them."""
+    for page in [SITE / "book" / "intro.html", *(SITE / "notebooks").glob("*.html")]:
+        first = [tag for tag in named(page, "img") if tag.at.get("loading") != "lazy"]
+        waits = {tag.at["src"] for tag in named(page, "img")} - {tag.at["src"] for tag in first}
+        files = {(page.parent / link.split("?")[0]).resolve() for link in loaded(page)}
+        files -= {(page.parent / source).resolve() for source in waits}
+        files = {file for file in files if file.is_file() and file.suffix != ".html"}
+        files = {file for file in files if "mathjax" not in file.parts}
+        weight = page.stat().st_size + sum(file.stat().st_size for file in files)
+        limit = 500_000 if page.stem == "intro" else 2_000_000
+        assert weight < limit, (page, weight)
+
+
+def test_images_keep_their_place():
+    for page in READ:
+        for image in named(page, "img"):
+            if image.in_article and Path(image.at["src"]).suffix != ".svg":
+                assert image.at.get("width") and image.at.get("height"), (page, image.at["src"])
