@@ -12,6 +12,7 @@ from retina_course.evaluation import (
     surface,
     topology,
 )
+from retina_course.evaluation.agreement import Agreement, bland_altman, icc, icc_interval
 from retina_course.evaluation.intervals import Interval, bootstrap, paired_difference, student
 from retina_course.evaluation.metrics import evaluate
 from retina_course.evaluation.streaming import PixelCounts, evaluate_stream
@@ -19,11 +20,13 @@ from retina_course.evaluation.surface import nsd, observer_tolerance
 from retina_course.evaluation.topology import betti_errors, betti_numbers
 
 __all__ = [
+    "Agreement",
     "Interval",
     "PixelCounts",
     "betti_errors",
     "betti_numbers",
     "binary_maps",
+    "bland_altman",
     "bootstrap",
     "calibration",
     "comparisons",
@@ -31,6 +34,8 @@ __all__ = [
     "error_analysis",
     "evaluate",
     "evaluate_stream",
+    "icc",
+    "icc_interval",
     "leaderboard",
     "metrics",
     "nsd",
