@@ -20,7 +20,6 @@ TOO_LONG = {
     "09_retina_unet",
     "10_retina_net",
     "11_retina_unet_detector",
-    "12_retina_segmentor",
     "13_linknet",
     "14_benchmark",
 }
