@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import MISSING, fields
 from itertools import product
 from pathlib import Path
@@ -143,14 +144,14 @@ def network(name: str) -> dict[str, Any]:
     }
 
 
-def description() -> dict[str, Any]:
-    """All that the page's script needs."""
+def description(names: Sequence[str]) -> dict[str, Any]:
+    """All that the script needs for these networks."""
     messages = {
         "positive": blocks.NOT_POSITIVE,
         "size": blocks.WRONG_SIZE,
         "small": blocks.TOO_SMALL,
     }
-    networks = {name: network(name) for name in list_models()}
+    networks = {name: network(name) for name in names}
     return {"defaults": defaults(), "messages": messages, "networks": networks}
 
 
@@ -185,12 +186,13 @@ class ShapeTable(CSVTable):
 
 
 def write(app, error):
-    """Write the script into the built book."""
+    """Write the scripts into the built book: all networks, and the one of the live page."""
     if error or app.builder.format != "html":
         return
-    text = json.dumps(description(), separators=(",", ":"))
-    target = Path(app.outdir, "_static", "shapes", "description.js")
-    target.write_text(f"window.retinaShapeDescription = {text};\n", encoding="utf-8")
+    for file, names in {"description": list_models(), "unet_small": ["unet_small"]}.items():
+        text = json.dumps(description(names), separators=(",", ":"))
+        target = Path(app.outdir, "_static", "shapes", f"{file}.js")
+        target.write_text(f"window.retinaShapeDescription = {text};\n", encoding="utf-8")
 
 
 def setup(app):

@@ -6,7 +6,8 @@ const vm = require("vm");
 
 const [scripts, jobs] = process.argv.slice(2);
 globalThis.window = globalThis;
-for (const name of ["weights", "network", "memory", "field", "photograph", "worker", "picture", "kernel"]) {
+const parts = ["weights", "network", "memory", "field", "photograph", "worker", "picture", "kernel"];
+for (const name of [...parts, "checkpoint", "inside_worker"]) {
   vm.runInThisContext(fs.readFileSync(path.join(scripts, `${name}.js`), "utf8"), { filename: name });
 }
 const kernel = Buffer.from(vm.runInThisContext("retinaKernel").wasm, "base64");
@@ -42,6 +43,33 @@ const kinds = {
     write(`${job.out}.field`, result.mask);
     const { unusual, counts, scale, box, seconds } = result;
     console.log(JSON.stringify({ unusual, counts, scale, box, seconds }));
+  },
+
+  // Feature maps, with skip connections cut and the photograph made worse: what the worker of
+  // "Look into the network" answers, one file for each look.
+  inside(job) {
+    const { width, height } = job;
+    const photo = { width, height, pixels: new Uint8ClampedArray(fs.readFileSync(job.image)) };
+    const look = retinaInside().open({ ...job, photo, kernel, model: model(job) });
+    job.looks.forEach((asked, i) => {
+      const { image, map, probability, usual, size } = look({ cuts: [], noise: 0, blur: 0, scale: 1, ...asked });
+      write(`${job.out}.${i}.image`, Float32Array.from(image.planes.flatMap((plane) => [...plane])));
+      write(`${job.out}.${i}.map`, map.values);
+      write(`${job.out}.${i}.probability`, probability);
+      const { channels, height: tall, width: wide } = map;
+      console.log(JSON.stringify({ image: image.size, size, map: [channels, tall, wide], same: usual.every((p, k) => p === probability[k]) }));
+    });
+  },
+
+  // The tensors' names of a reader's checkpoint, or why it does not fit.
+  checkpoint(job) {
+    const shipped = retinaWeights()(model(job).weights);
+    const own = new Uint8Array(fs.readFileSync(job.file));
+    try {
+      console.log(JSON.stringify(Object.keys(retinaCheckpoint()(own, shipped, retinaWeights())).sort()));
+    } catch (error) {
+      console.log(JSON.stringify(error.message));
+    }
   },
 
   profile(job) {

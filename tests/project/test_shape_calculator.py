@@ -40,7 +40,7 @@ def run(folder, cases):
     for job in jobs:
         size = (job["options"]["in_channels"], *job["image"])
         job["image"] = dict(zip(keys, size, strict=True))
-    text = json.dumps({"description": description(), "cases": jobs})
+    text = json.dumps({"description": description(list_models()), "cases": jobs})
     (folder / "jobs.json").write_text(text, encoding="utf-8")
     command = [NODE, HERE / "shape_calculator.js", SCRIPT, folder / "jobs.json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
@@ -111,7 +111,7 @@ def test_the_stored_table_is_what_the_script_computes(tmp_path):
 
 
 def test_every_option_that_changes_the_table_is_offered():
-    described = description()["networks"]
+    described = description(list_models())["networks"]
     assert list(described) == list_models()
     for name in list_models():
         described_options = set(described[name]["options"]) - {"num_classes"}

@@ -88,14 +88,14 @@ function retinaMemory() {
       heap.set(job.bias, job.biasAt);
     }
     const convolution = module ? kernelOf(module, memory) : network.convolve;
-    return (pixel) => {
+    return (pixel, look) => {
       clear(heap, plan.maps.x);
       plan.maps.x.planes.forEach((plane, c) => {
         for (let y = 0; y < height; y++) {
           for (let x = 0; x < width; x++) heap[plane + y * plan.maps.x.pitch + x] = pixel(c, y, x);
         }
       });
-      const { planes, pitch } = network.run(heap, plan, convolution);
+      const { planes, pitch } = network.run(heap, plan, convolution, look);
       return (y, x) => heap[planes[0] + y * pitch + x];
     };
   }

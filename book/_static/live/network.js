@@ -174,17 +174,14 @@ function retinaNetwork() {
   };
 
   // The whole network, step by step. `layout` (memory.js) has said where each
-  // map lies.
-  function run(heap, { steps, maps, clear }, convolution) {
+  // map lies; `look`, if there is one, sees each map when it is made.
+  function run(heap, { steps, maps, clear }, convolution, look) {
     for (const step of steps) {
       const from = step.from.map((name) => maps[name]);
       const out = maps[step.to];
       clear(heap, out);
-      if (!step.jobs) {
-        others[step.kind](heap, step, from, out);
-        continue;
-      }
-      for (const job of step.jobs) {
+      if (!step.jobs) others[step.kind](heap, step, from, out);
+      for (const job of step.jobs ?? []) {
         const start = job.row * out.pitch + job.column;
         convolution(heap, {
           from: from.flatMap((map) => map.planes),
@@ -201,6 +198,7 @@ function retinaNetwork() {
           relu: step.relu,
         });
       }
+      look?.(step.to, heap, out);
     }
     return maps[steps.at(-1).to];
   }

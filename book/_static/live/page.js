@@ -189,6 +189,7 @@
       photo = { name, file };
       if (angle) at("angle").value = angle;
       drawPhotograph(decoded);
+      demo.dispatchEvent(new CustomEvent("live-photo", { detail: photo })); // for inside.js
       at("status").scrollIntoView(); // on a phone the picture lies below the buttons
       await segment(decoded);
     } catch (error) {
