@@ -55,7 +55,7 @@ def evaluate(
     threshold : float or None
         Vessel where the probability is at least this. None: as the card says.
     flips : bool
-        Test-time augmentation: average over mirror images.
+        Test-time augmentation: average over flips of the image.
     vessels : {"white", "black"} or None
         How the masks show vessels, see `ImageFolder`.
     field_angle : float, Path or None

@@ -154,7 +154,7 @@ def refuse_detector(card: Mapping[str, Any], weights: str) -> None:
 
 
 def refuse_segmentor(card: Mapping[str, Any], weights: str) -> None:
-    """Refuse the weights of a network that finds vessels: its outputs are no boxes.
+    """Refuse the weights of a network that finds vessels: its outputs are not boxes.
 
     Parameters
     ----------

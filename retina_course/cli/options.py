@@ -145,7 +145,7 @@ def add_prediction(parser: argparse.ArgumentParser, threshold: str) -> None:
         "--no-flips",
         dest="flips",
         action="store_false",
-        help="do not average over mirror images: four times as fast, slightly less accurate",
+        help="do not average over flips: four times as fast, slightly less accurate",
     )
 
 

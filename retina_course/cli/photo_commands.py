@@ -47,7 +47,7 @@ def segment_photographs(
     threshold : float or None
         Vessel where the probability is at least this. None: as the card says.
     flips : bool
-        Test-time augmentation: average over mirror images.
+        Test-time augmentation: average over flips of the image.
     device : torch.device
         Where the network computes.
     fov_diameter : float, optional
@@ -93,7 +93,7 @@ def segment_photographs(
         columns=("vessel_fraction",),
         look=look,
         card=card,
-        settings=_settings(weights, model, card, cut, flips),
+        settings=network_settings(weights, model, card, cut, flips),
         fov_diameter=fov_diameter,
         **where,
     )
@@ -121,7 +121,7 @@ def detect_photographs(
     threshold : float or None
         Smallest score of a box. None: as the card says.
     flips : bool
-        Test-time augmentation: combine the boxes of mirror images.
+        Test-time augmentation: combine the boxes of the flipped images.
     device : torch.device
         Where the network computes.
     fov_diameter : float, optional
@@ -184,17 +184,36 @@ def detect_photographs(
         columns=[f"count {name}" for name in names],
         look=look,
         card=card,
-        settings=_settings(weights, model, card, cut, flips),
+        settings=network_settings(weights, model, card, cut, flips),
         fov_diameter=fov_diameter,
         **where,
     )
     return batch.run(photos)
 
 
-def _settings(
+def network_settings(
     weights: str, model: nn.Module, card: Mapping[str, Any], cut: float, flips: bool
 ) -> dict[str, object]:
-    """What the rows of all photographs have in common."""
+    """What the rows of all photographs have in common.
+
+    Parameters
+    ----------
+    weights : str
+        Their name or path.
+    model : nn.Module
+        The network.
+    card : mapping
+        Its card.
+    cut : float
+        The threshold.
+    flips : bool
+        Whether predictions are averaged over flips of the image.
+
+    Returns
+    -------
+    dict of str to object
+        By column of the table.
+    """
     tensors = (tensor.cpu().numpy().tobytes() for tensor in model.state_dict().values())
     digest = card.get("sha256") or hashlib.sha256(b"".join(tensors)).hexdigest()
     return {

@@ -1,7 +1,7 @@
 """How one eye looks through different cameras: light, colours, focus, noise, file.
 
 Each function takes a batch of images `(N, 3, H, W)` in [0, 1], changes each image by its own random
-amounts, and moves nothing. `change` puts them in the order in which a photograph comes about:
+amounts, and moves nothing. `change` puts them in the order in which a photograph is taken:
 the eye, the light, the lens, the sensor, the camera's software, the file. All random numbers come
 from a `torch.Generator` on the CPU, so a batch is the same on every device.
 """
@@ -73,7 +73,7 @@ def light(images: Tensor, generator: Generator, strength: float = 1.0) -> Tensor
 
 
 def lesions(images: Tensor, generator: Generator, strength: float = 1.0) -> Tensor:
-    """Dark and bright spots that are no vessels, in four images of ten.
+    """Dark and bright spots that are not vessels, in four images of ten.
 
     A smooth random field above a high threshold is a set of irregular spots; they are tinted
     as blood (dark) or as exudates (bright).
@@ -247,7 +247,7 @@ def compression(images: Tensor, generator: Generator, strength: float = 1.0) -> 
 def noise_bank(size: int, seed: int = 0) -> Tensor:
     """Normal random numbers that `sensor` takes its noise from.
 
-    To draw them anew for each batch would take longer than the rest of the augmentation.
+    To draw new ones for each batch would take longer than the rest of the augmentation.
 
     Parameters
     ----------

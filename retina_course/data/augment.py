@@ -18,10 +18,10 @@ class RandomCrops:
     """Augmented batches of square crops, from random places of random images.
 
     An instance is called with a `torch.Generator` and returns `(images, targets)`, the form that
-    `retina_course.fit` expects. Each crop is rotated, scaled, mirrored and recoloured at random.
+    `retina_course.fit` expects. Each crop is rotated, scaled, flipped and colour-jittered.
 
-    Images are sampled bilinearly, targets by nearest neighbour. The mirror images and quarter
-    turns that follow are exact. Pixels beyond the border are black and belong to class 0.
+    Images are sampled bilinearly, targets by nearest neighbour. The flips and 90-degree
+    rotations that follow are exact. Pixels beyond the border are black and belong to class 0.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class RandomCrops:
     rotation : float, default 45.0
         Largest rotation angle in degrees, in both directions.
     scale : tuple of float, default (0.85, 1.2)
-        Smallest and largest magnification.
+        Smallest and largest scale factor.
     jitter : float, default 0.2
         Strength of the colour changes, see `colour_jitter`.
 
@@ -118,7 +118,7 @@ class RandomCrops:
 def flip_and_rotate(images: Tensor, masks: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
     """Put each image and its mask into one of the 8 orientations of a square, at random.
 
-    A mirror image and quarter turns only move pixels; no value is interpolated.
+    Flips and 90-degree rotations only move pixels; no value is interpolated.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def flip_and_rotate(images: Tensor, masks: Tensor, generator: Generator) -> tupl
     True
     """
     if images.shape[-2] != images.shape[-1]:
-        raise ValueError(f"A quarter turn needs square images, got shape {tuple(images.shape)}.")
+        raise ValueError(f"A rotation needs square images, got shape {tuple(images.shape)}.")
     flips = torch.randint(2, (len(images),), generator=generator).tolist()
     turns = torch.randint(4, (len(images),), generator=generator).tolist()
 
@@ -184,7 +184,7 @@ def colour_jitter(images: Tensor, generator: Generator, strength: float = 0.2) -
     Returns
     -------
     Tensor
-        The recoloured images, `(N, 3, H, W)` in [0, 1].
+        The colour-jittered images, `(N, 3, H, W)` in [0, 1].
 
     Examples
     --------

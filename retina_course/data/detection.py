@@ -1,4 +1,4 @@
-"""Targets of detectors: boxes from masks, checks, mirror images, augmented batches.
+"""Targets of detectors: boxes from masks, checks, flips, augmented batches.
 
 A target is a dict of `boxes`, float32 `(K, 4)`, x1, y1, x2, y2 in pixels, x2 and y2 exclusive;
 `labels`, int64 `(K,)`, from 1; and, where outlines are known, `segmentation`, int64 `(H, W)`, where
@@ -137,7 +137,7 @@ class RandomAffine:
     """Augmented batches of whole images with their boxes.
 
     An instance is called with a `torch.Generator` and returns `(images, targets)`, the form that
-    `retina_course.fit` expects. Each image is mirrored, scaled, shifted and recoloured at random.
+    `retina_course.fit` expects. Each image is flipped, scaled, shifted and colour-jittered.
     It is not rotated, because the sides of a rotated box are no longer parallel to the axes. An
     object that keeps less than half of its box's area in view loses its box; its visible pixels
     stay in `segmentation`.
@@ -151,7 +151,7 @@ class RandomAffine:
     batch_size : int, default 4
         Number of images per batch, chosen at random.
     scale : tuple of float, default (0.8, 1.25)
-        Smallest and largest magnification; `(1, 1)` leaves the pixels as they are.
+        Smallest and largest scale factor; `(1, 1)` leaves the pixels as they are.
     jitter : float, default 0.2
         Strength of the colour changes, see `colour_jitter`; RGB only. 0 changes nothing.
 
@@ -278,7 +278,7 @@ def flip_boxes(boxes: Tensor, size: tuple[int, int], axes: list[int]) -> Tensor:
     Returns
     -------
     Tensor
-        `(K, 4)`, the boxes in the mirror image.
+        `(K, 4)`, the boxes in the flipped image.
 
     Examples
     --------

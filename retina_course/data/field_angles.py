@@ -69,7 +69,7 @@ def read_field_angles(path: Path) -> dict[str, float]:
     ------
     ValueError
         The file cannot be read as such a table, names a photograph twice, or gives something that
-        is no angle; the message names the line.
+        is not an angle; the message names the line.
 
     Examples
     --------

@@ -34,7 +34,7 @@ def scan(folder: Path) -> tuple[dict[str, Path], list[Path]]:
     Raises
     ------
     DatasetError
-        If two images have the same name but for its ending or its case.
+        If two images have the same name except for its ending or its case.
 
     Examples
     --------

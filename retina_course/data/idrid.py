@@ -124,7 +124,7 @@ class IDRiDBoxes(Dataset[BoxedPhotograph]):
             root = Path(parent, "IDRiD_boxes")
         self.root = Path(root)
         if not self.root.is_dir():
-            raise DatasetError(f"There are no photographs in {root}, which is no folder. {SOURCE}")
+            raise DatasetError(f"There are no photographs: {root} is not a folder. {SOURCE}")
         images, others = scan(self.root)
         texts = {key(path.stem): path for path in others if path.suffix.lower() == ".txt"}
         if not images:

@@ -69,7 +69,7 @@ def apply_orientation(image: Image.Image) -> Image.Image:
     Examples
     --------
     >>> image = Image.new("L", (6, 4))
-    >>> image.getexif()[EXIF_ORIENTATION] = 6  # shown after a quarter turn
+    >>> image.getexif()[EXIF_ORIENTATION] = 6  # shown after a 90-degree rotation
     >>> apply_orientation(image).size
     (4, 6)
     """

@@ -42,7 +42,7 @@ def bland_altman(first: ArrayLike, second: ArrayLike, *, percent: bool = False) 
     first, second : sequence of float
         The two measurements of each eye; pairs with a value that is not a number are left out.
     percent : bool, default False
-        Differences in percent of the first measurement, where that is the truth.
+        Differences in percent of the first measurement, where that is the true value.
 
     Returns
     -------

@@ -142,8 +142,8 @@ def brier(probabilities: NDArray[Any], target: NDArray[Any]) -> float:
 def fit_temperature(probabilities: NDArray[Any], target: NDArray[Any]) -> float:
     """The temperature by which log-odds are divided so that the log loss is least.
 
-    Above 1 the network was too sure of itself, below 1 not sure enough. Fit it on pixels that the
-    network was not trained on (of held-out training patients), then use `apply_temperature`.
+    Above 1 the network was too sure of itself, below 1 not sure enough. Fit it on pixels of
+    held-out training patients, then use `apply_temperature`.
     Source: arXiv 1706.04599, section 4.2, for two classes.
 
     Parameters

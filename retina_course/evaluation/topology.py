@@ -1,4 +1,4 @@
-"""Is the vessel tree in one piece? Betti numbers, and two ways to mend a map.
+"""Is the vessel tree in one piece? Betti numbers, and two ways to repair a map.
 
 A gap of one pixel costs F1 nothing and cuts a vessel in two. Betti numbers count the pieces
 (Betti-0) and the loops (Betti-1).
@@ -80,7 +80,7 @@ def betti_numbers(mask: NDArray[Any]) -> Betti:
 
 
 def betti_errors(prediction: NDArray[Any], target: NDArray[Any]) -> Betti:
-    """By how many pieces and holes a map differs from the truth: absolute, over the whole image.
+    """By how many pieces and holes a map differs from the ground truth, over the whole image.
 
     The numbers say nothing of places: a missing piece and an extra one cancel out. So they stand
     beside F1, and replace no score.

@@ -31,7 +31,7 @@ def detect(
 
     The photograph is resampled until its field of view has `card["pixels_per_degree"]` pixels for
     each degree of `field_angle`, as `inference.segment` does it. With `flips` the model also sees
-    its three mirror images, and each object's boxes become one by weighted box clustering
+    its three flips, and each object's boxes become one by weighted box clustering
     (`boxes.cluster`).
 
     Parameters
@@ -43,7 +43,7 @@ def detect(
     card : mapping
         The detector's card, as `weights.load` returns it.
     flips : bool, default True
-        Test-time augmentation: combine the boxes of the image and its three mirror images.
+        Test-time augmentation: combine the boxes of the image and its three flips.
     fov : ndarray of bool or Tensor of bool, optional
         The field of view, `(H, W)`. Default: see `find_fov`.
     fov_diameter : float, optional
@@ -56,7 +56,7 @@ def detect(
     dict of Tensor
         `boxes` float32 `(B, 4)` (x1, y1, x2, y2), `scores` `(B,)`, `labels` int64 `(B,)`, best
         first; empty where nothing is found. With flips there may be more than the model's
-        `max_boxes`, and scores below its `score_threshold`: a mirror image in which nothing was
+        `max_boxes`, and scores below its `score_threshold`: a flip in which nothing was
         found counts as 0.
 
     Raises
@@ -102,7 +102,7 @@ def detect_in_crop(model: nn.Module, crop: Tensor, *, flips: bool) -> dict[str, 
     crop : Tensor
         The image, `(C, H, W)`, any size.
     flips : bool
-        Combine the boxes of the image and its three mirror images.
+        Combine the boxes of the image and its three flips.
 
     Returns
     -------

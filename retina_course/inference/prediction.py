@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from retina_course.data.images import ImageSource, read_image
 from retina_course.inference.tiles import in_tiles, tiling
 
-# The axes to flip for the image itself and for its three mirror images.
+# The axes to flip for the image itself and for its three flips.
 FLIPS: tuple[tuple[int, ...], ...] = ((), (-1,), (-2,), (-2, -1))
 
 
@@ -50,8 +50,7 @@ def predict(
         Pixels around a tile's centre that are computed and not kept, a multiple of
         `size_multiple`. Default: the larger of 128 and 8 x `size_multiple`, at most `tile` / 4.
     flips : bool, default False
-        Test-time augmentation: average the probabilities over the image and its three mirror
-        images.
+        Test-time augmentation: average the probabilities over the image and its three flips.
     device : str or torch.device, optional
         The model is moved there first. By default it stays where it is.
 
@@ -195,7 +194,7 @@ def _probabilities(model: nn.Module, x: Tensor) -> Tensor:
 
 
 def pad(image: Tensor, multiple: int) -> Tensor:
-    """Repeat the last row and column of an image until its sides are multiples of a number.
+    """Repeat the last row and column of an image until height and width are multiples of a number.
 
     Parameters
     ----------

@@ -178,7 +178,7 @@ def trained_scale(
     field_angle : float
         Its width in degrees.
     scale : tuple of float
-        Smallest and largest random magnification in training.
+        Smallest and largest random scale factor in training.
 
     Returns
     -------

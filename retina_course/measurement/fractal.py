@@ -38,7 +38,7 @@ def box_count(skeleton: NDArray[Any], sizes: tuple[int, ...] = SIZES) -> BoxCoun
     """Count boxes over a skeleton and fit its fractal dimension.
 
     A line needs half as many boxes of twice the side (dimension 1), an area a quarter (2). Vessel
-    trees lie between, but they are no fractals: the slope depends on the sizes of the boxes
+    trees lie between, but they are not fractals: the slope depends on the sizes of the boxes
     (`local`), and on how many pixels a degree has. So compare it between photographs of one scale
     only, and for the same boxes in degrees.
 

@@ -3,7 +3,7 @@
 The skeleton is a set of pixels; a graph says which of them follow each other. The skeleton is that
 of Lee, Kashyap and Chu 1994 in scikit-image: the other one there, of Zhang and Suen 1984, shortens
 vessels at 45 degrees, some of them to a single pixel. Two pixels are neighbours where they share a
-side, or a corner without a third pixel beside both: so a corner of a staircase is no branch point.
+side, or a corner without a third pixel beside both; so a staircase has no branch points.
 
 Points are (x, y) in pixels; the centre of the first pixel is (0, 0), y points down.
 """

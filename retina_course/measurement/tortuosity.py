@@ -89,7 +89,7 @@ def tortuosity(line: Centreline) -> Tortuosity:
     Returns
     -------
     Tortuosity
-        From it follow arc by chord and the seven measures of Hart et al. 1999.
+        Arc by chord and the seven measures of Hart et al. 1999 follow from it.
 
     Examples
     --------

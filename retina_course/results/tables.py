@@ -139,7 +139,7 @@ def scores(result: dict[str, Any]) -> Table:
 
     A cell has mean and standard deviation over the seeds, if there are several. clDice is the mean
     over images. "4 flips" means that the probabilities are averaged over the image and its three
-    mirror images. `f1` uses the threshold from the training images, `f1_at_half` uses 0.5.
+    flips. `f1` uses the threshold from the training images, `f1_at_half` uses 0.5.
 
     Parameters
     ----------

@@ -70,7 +70,7 @@ class Train:
 class Evaluate:
     """Mean Dice and IoU loss over a loader, in the documented form, without training.
 
-    Run it on images that the model was not trained on: the documented curves are training losses.
+    Run it on held-out images: the documented curves are training losses.
 
     Parameters
     ----------

@@ -25,14 +25,14 @@ class _Walk(NamedTuple):
 def layer_plan(model: nn.Module) -> Plan:
     """List the steps of a network in eval mode.
 
-    Batch norm and ReLU belong to the step that they follow. A concatenation is no step: the step
+    Batch norm and ReLU belong to the step that they follow. A concatenation is not a step: the step
     that reads it has several maps in `from`.
 
     Parameters
     ----------
     model : nn.Module
-        A network of convolutions and transposed convolutions that double the sides (kernels up to
-        3 x 3), 2 x 2 max-pooling, batch norm, ReLU, sums, concatenations, `fold` and `unfold`.
+        A network of convolutions and transposed convolutions that double height and width (kernels
+        up to 3 x 3), 2 x 2 max-pooling, batch norm, ReLU, sums, concatenations, `fold`, `unfold`.
 
     Returns
     -------

@@ -77,7 +77,7 @@ def test_an_idrid_folder_that_is_not_there_or_not_complete_is_named(tmp_path, mo
     monkeypatch.delenv("RETINA_COURSE_DATA", raising=False)
     with pytest.raises(DatasetError, match="RETINA_COURSE_DATA"):
         IDRiDBoxes()
-    with pytest.raises(DatasetError, match="no photographs in .*absent"):
+    with pytest.raises(DatasetError, match="no photographs: .*absent"):
         IDRiDBoxes(tmp_path / "absent")
     root = make_idrid(tmp_path / "IDRiD_boxes")
     with pytest.raises(ValueError, match="one of 'train', 'test', 'all', got 'validation'"):

@@ -55,7 +55,7 @@ def test_exif_orientation_is_honoured(tmp_path):
     upright = np.zeros((16, 24, 3), np.uint8)
     upright[:, :8] = 255  # bright left edge
     exif = Image.Exif()
-    exif[0x0112] = 6  # shown upright after a quarter turn clockwise
+    exif[0x0112] = 6  # shown upright after a rotation by 90 degrees clockwise
     Image.fromarray(np.rot90(upright)).save(tmp_path / "turned.jpg", exif=exif, quality=95)
     image = read_image(tmp_path / "turned.jpg")
     assert image.shape == (3, 16, 24)

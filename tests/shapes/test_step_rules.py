@@ -81,7 +81,7 @@ def test_links_keep_join_add_and_branch():
     assert Concat("a").output(other, kept) == Shape(11, 10, 13)
     assert Add("a").output(X, kept) == Back("a").output(other, kept) == X
     for link, wrong, told in (
-        (Concat, Shape(4, 10, 12), "join 4x10x12 with 'a', 4x10x13: the sides differ"),
+        (Concat, Shape(4, 10, 12), "join 4x10x12 with 'a', 4x10x13: height and width differ"),
         (Concat, Shape(4, 9, 13), "join 4x9x13 with"),
         (Add, other, "add 7x10x13 and 'a', 4x10x13: the shapes differ"),
     ):

@@ -1,4 +1,4 @@
-"""The exact geometry of the vessels of a synthetic fundus image: the truth for measurements.
+"""The exact geometry of the vessels of a synthetic fundus image: ground truth for measurements.
 
 A mask says which pixels are vessel; the geometry says where each centreline runs, how wide the
 vessel is there, where it branches, and whether it is an artery or a vein. Nothing of it is read
@@ -94,8 +94,8 @@ def vessel_geometry(size: int | tuple[int, int] = 512, seed: int = 0) -> VesselG
     Examples
     --------
     >>> from retina_course import make_fundus
-    >>> eye, truth = make_fundus(256, seed=0), vessel_geometry(256, seed=0)
-    >>> widest = max(truth.branches, key=lambda branch: branch.width.mean())
+    >>> eye, vessels = make_fundus(256, seed=0), vessel_geometry(256, seed=0)
+    >>> widest = max(vessels.branches, key=lambda branch: branch.width.mean())
     >>> x, y = widest.points[len(widest.points) // 2].round().astype(int)
     >>> widest.kind, bool(eye.vein[y, x])
     ('vein', True)

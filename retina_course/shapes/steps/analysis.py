@@ -137,7 +137,7 @@ def has_row(step: Step) -> TypeGuard[Layer]:
     Returns
     -------
     bool
-        True for a layer that is no `Function`.
+        True for a layer that is not a `Function`.
     """
     return isinstance(step, Layer) and not isinstance(step, Function)
 
@@ -146,7 +146,7 @@ def receptive_field(steps: Steps, pixel: int = 0) -> tuple[int, int]:
     """The input pixels that can change one output pixel, along one side.
 
     Positions outside the image lie in the padding. Dilated or strided kernels may leave out pixels
-    between the first and the last, so after one of them the answer can be wider than the truth.
+    between the first and the last, so after one of them the answer can be wider than the true one.
 
     Parameters
     ----------

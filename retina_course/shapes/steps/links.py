@@ -44,7 +44,7 @@ class Concat(Link):
 
     def output(self, x: Shape, kept: dict[str, Shape]) -> Shape:
         if x[1:] != (other := find_kept(kept, self.of))[1:]:
-            raise ValueError(f"cannot join {x} with {self.of!r}, {other}: the sides differ.")
+            raise ValueError(f"cannot join {x} with {self.of!r}, {other}: height and width differ.")
         return x._replace(channels=x.channels + other.channels)
 
 

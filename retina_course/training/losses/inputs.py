@@ -24,7 +24,7 @@ def check_inputs(logits: Tensor, target: Tensor) -> None:
         If the logits are not floating-point numbers `(N, C, H, W)`, or if the target has another
         shape than they need.
     TypeError
-        If the logits are no tensor, or the target has another type than they need.
+        If the logits are not a tensor, or the target has another type than they need.
     """
     if not isinstance(logits, Tensor):
         raise TypeError(
