@@ -79,8 +79,12 @@ def test_a_cut_skip_connection_is_a_map_of_zeros(tmp_path):
 
 @needs_node
 def test_noise_blur_and_scale_are_what_they_say(tmp_path):
-    looks = [{"layer": "x"}, {"layer": "x", "noise": 0.1}, {"layer": "x", "blur": 1.5}]
-    looks += [{"layer": "x", "scale": 0.5}]
+    looks = [
+        {"layer": "enc1.0"},
+        {"layer": "enc1.0", "noise": 0.1},
+        {"layer": "enc1.0", "blur": 1.5},
+    ]
+    looks += [{"layer": "enc1.0", "scale": 0.5}]
     (plain, *_), (noisy, *_), (blurred, *_), (small, _, probability, _) = look(tmp_path, looks)
     middle = (plain > 0.4) & (plain < 0.6)  # where nothing is cut off at 0 or 1
     assert (noisy - plain)[middle].std() == pytest.approx(0.1, rel=0.1)
@@ -109,7 +113,8 @@ def test_a_checkpoint_is_read_or_refused_with_a_reason(tmp_path):
         "conv.bias has the shape 2; UNetSmall with 3 channels and 1 class has 1.": save(
             create_model("unet_small", num_classes=2).state_dict()
         ),
-        "another network": save(create_model("unet_large").state_dict()),
+        "bneck.1.bias has the shape 112": save(create_model("unet_large").state_dict()),
+        "another network": save(create_model("retina_segmentor").state_dict()),
         "not finite": changed(**{"conv.bias": torch.tensor([torch.nan])}),
         "more.weight is no tensor": changed(**{"more.weight": torch.zeros(2)}),
         "stored as BF16": changed(**{"conv.bias": torch.zeros(1, dtype=torch.bfloat16)}),

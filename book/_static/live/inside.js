@@ -57,10 +57,10 @@
     return made;
   }
 
-  const WORDS = { Conv: "convolution", Transposed: "transposed convolution", MaxPool: "max-pooling" };
+  const WORDS = { Conv: "conv", Transposed: "transposed", MaxPool: "pool" };
 
   function layerButton(layer) {
-    const made = button(layer.name, `${WORDS[layer.kind]}, ${layer.row.shape.replaceAll("x", "×")}`,
+    const made = button(layer.name, `${WORDS[layer.kind]} ${layer.row.shape.replaceAll("x", "×")}`,
       layer.name === asked.layer, () => {
         asked.layer = layer.name;
         at("channel").value = 0;
@@ -175,18 +175,25 @@
       rows: shapes.receptiveField(steps.slice(0, layer.end), place.y),
       columns: shapes.receptiveField(steps.slice(0, layer.end), place.x),
     };
-    const { low, high } = view.drawMap(at("map"), map, channel, place);
+    const ranges = view.drawMap(at("map"), map, channel, place);
     view.drawPhoto(at("photo"), result, Math.fround(threshold()), frame);
     at("channel-value").textContent = channel ? `${channel} of ${map.channels}` : `all ${map.channels}`;
-    const value = channel ? `, and in channel ${channel} there ${number(map.values[((channel - 1) * map.height + place.y) * map.width + place.x], 4)}` : "";
     at("map-text").textContent =
       `${layer.parts.join(", ")}: ${map.channels} × ${map.height} × ${map.width}, ${number(layer.parameters)} parameters. ` +
-      `Black is ${number(low, 2)}, white ${number(high, 2)}${value}. The pixel in row ${place.y}, column ${place.x} depends on ` +
+      `${describeValues(channel, ranges, place)} The pixel in row ${place.y}, column ${place.x} depends on ` +
       `rows ${frame.rows.join(" to ")} and columns ${frame.columns.join(" to ")} of the image: the yellow frame.`;
     const { dice, share } = view.compare(result.probability, result.usual, Math.fround(threshold()));
     const cuts = asked.cuts.length ? `, without ${asked.cuts.join(" and ")}` : "";
     say(`Vessels fill ${number(100 * share, 1)} % of this window${cuts}. Dice with the map of the whole ` +
       `network on the photograph as it is: ${number(dice, 3)}.${own ? ` Weights: ${own.name}, threshold 0.5.` : ""}`);
+  }
+
+  function describeValues(channel, ranges, { y, x }) {
+    if (!channel) return "Each channel has its own black and white.";
+    const { map } = result;
+    const value = map.values[((channel - 1) * map.height + y) * map.width + x];
+    const [{ low, high }] = ranges;
+    return `In channel ${channel} black is ${number(low, 2)} or less, white ${number(high, 2)} or more; the marked pixel has ${number(value, 4)}.`;
   }
 
   function pick(event) {

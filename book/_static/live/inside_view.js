@@ -5,13 +5,11 @@ function retinaInsideView() {
   const VESSEL = [86, 228, 255];
   const FRAME = "#ffd500";
 
-  function range(values) {
-    let [low, high] = [Infinity, -Infinity];
-    for (const value of values) {
-      if (value < low) low = value;
-      if (value > high) high = value;
-    }
-    return { low, high };
+  // What is drawn black and white: all values but the half percent at both ends, which lie at the
+  // border of the field of view and would leave the rest dark.
+  function range({ values, height, width }, channel) {
+    const all = values.slice(channel * height * width, (channel + 1) * height * width).sort();
+    return { low: all[Math.floor(0.005 * all.length)], high: all[Math.ceil(0.995 * all.length) - 1] };
   }
 
   // Where each channel lies on the canvas: all side by side, or one alone (from 1).
@@ -30,29 +28,30 @@ function retinaInsideView() {
     };
   }
 
-  // Draws a map; black is its least value and white its largest, over all channels.
+  // Draws a map; each channel has its own black and white.
   function drawMap(canvas, map, channel, point) {
     const plan = tiles(map, channel);
     Object.assign(canvas, { width: plan.width, height: plan.height });
-    const { low, high } = range(map.values);
     const image = new ImageData(plan.width, plan.height);
     const pixels = new Uint32Array(image.data.buffer);
-    for (const { c, top, left } of plan.places) {
+    const ranges = plan.places.map(({ c, top, left }) => {
+      const { low, high } = range(map, c);
       for (let y = 0; y < plan.tall; y++) {
         const from = (c * map.height + Math.floor((y * map.height) / plan.tall)) * map.width;
         for (let x = 0; x < plan.wide; x++) {
           const value = map.values[from + Math.floor((x * map.width) / plan.wide)];
-          const grey = high > low ? Math.round((255 * (value - low)) / (high - low)) : 0;
+          const grey = high > low ? Math.round(255 * Math.min(1, Math.max(0, (value - low) / (high - low)))) : 0;
           pixels[(top + y) * plan.width + left + x] = 0xff000000 | (grey * 0x010101);
         }
       }
-    }
+      return { low, high };
+    });
     const context = canvas.getContext("2d");
     context.putImageData(image, 0, 0);
     for (const { top, left } of plan.places) {
       cross(context, left + ((point.x + 0.5) * plan.wide) / map.width, top + ((point.y + 0.5) * plan.tall) / map.height);
     }
-    return { low, high };
+    return ranges;
   }
 
   function cross(context, x, y) {
@@ -99,11 +98,12 @@ function retinaInsideView() {
     const context = canvas.getContext("2d");
     context.putImageData(drawn, 0, 0);
     const [down, across] = size.map((side, i) => side / image.size[i]);
-    context.strokeStyle = FRAME;
-    context.lineWidth = 3;
     const [top, bottom] = frame.rows;
     const [left, right] = frame.columns;
-    context.strokeRect(left * across, top * down, (right - left + 1) * across, (bottom - top + 1) * down);
+    for (const [colour, lineWidth] of [["black", 6], [FRAME, 3]]) { // seen on bright and dark
+      Object.assign(context, { strokeStyle: colour, lineWidth });
+      context.strokeRect(left * across, top * down, (right - left + 1) * across, (bottom - top + 1) * down);
+    }
   }
 
   // How well two maps agree: 2 |A and B| / (|A| + |B|), and the share of vessel pixels.

@@ -102,7 +102,7 @@ function retinaInside() {
       const prepared = network.prepare(model.plan, cut(model.plan, tensors, cuts));
       const forward = memory.build(network, prepared, tall, wide, module);
       const at = (y, x) => Math.min(y, height - 1) * width + Math.min(x, width - 1);
-      let map = { channels: 3, height, width, values: Float32Array.from(image.planes.flatMap((plane) => [...plane])) };
+      let map = null;
       const logit = forward((c, y, x) => image.planes[c][at(y, x)], (name, heap, made) => {
         if (name === layer) map = copy(heap, made);
       });
@@ -115,7 +115,7 @@ function retinaInside() {
     }
 
     // The map of the whole network on the photograph as it is, for comparison.
-    const usual = look({ cuts: [], noise: 0, blur: 0, scale: 1, layer: "x" }).probability;
+    const usual = look({ cuts: [], noise: 0, blur: 0, scale: 1, layer: "conv" }).probability;
     return (asked) => ({ ...look(asked), usual });
   }
 
@@ -143,7 +143,8 @@ function retinaInsideText() {
     onmessage = ({ data }) => {
       try {
         if (data.open) look = retinaInside().open(data.open);
-        postMessage({ result: look(data.look) });
+        const result = look(data.look);
+        postMessage({ result }, [result.map.values.buffer]);
       } catch (error) {
         postMessage({ error: error.message });
       }
