@@ -30,6 +30,7 @@ def encoder_decoder(
     up: Sequence[str],
     ends: tuple[str, str] = ("input", "conv"),
     legend: tuple[str, str, str] = ("max-pooling", "up-sampling", "skip connection"),
+    merged: Mapping[str, str] | None = None,
 ) -> Figure:
     """Draw a U: the encoder goes down on the left, the decoder up on the right, skips across.
 
@@ -49,6 +50,9 @@ def encoder_decoder(
         Names of the input and of the last layer.
     legend : tuple of str, default ("max-pooling", "up-sampling", "skip connection")
         What the arrows down, up and across stand for.
+    merged : mapping of str to str, optional
+        What a decoder block takes after the merge of skip connection and upsampled feature map,
+        by the block's name; drawn below the arrow across.
 
     Returns
     -------
@@ -97,6 +101,8 @@ def encoder_decoder(
         _box(axes, RIGHT, -level, up_block, shapes[up_block])
         _arrow(axes, (LEFT + WIDTH / 2, -level), (RIGHT - WIDTH / 2, -level), SKIP)
         _label(axes, MIDDLE, -level + 0.14, shapes[down_block])
+        if merged:
+            _label(axes, MIDDLE, -level - 0.17, merged[up_block])
         below = -level - HEIGHT / 2
         _label(axes, RIGHT - 0.12, below - 0.19, f"{layer}: {_times(shapes[layer])}", ha="right")
         if level + 1 < depth:

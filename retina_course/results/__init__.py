@@ -1,6 +1,17 @@
 """The results that `benchmarks/` measured: JSON with provenance, images, and their tables."""
 
+from retina_course.results.budgets import equal_budget
 from retina_course.results.stored import by_device, image, read
 from retina_course.results.tables import Table, comparison, facts, scores, speed
 
-__all__ = ["Table", "by_device", "comparison", "facts", "image", "read", "scores", "speed"]
+__all__ = [
+    "Table",
+    "by_device",
+    "comparison",
+    "equal_budget",
+    "facts",
+    "image",
+    "read",
+    "scores",
+    "speed",
+]

@@ -89,6 +89,17 @@ def test_comparison_has_one_row_a_network_sorted_by_auc():
     assert [row[0] for row in table.rows[-2:]] == ["second observer", "empty prediction"]
 
 
+def test_equal_budgets_are_means_over_the_seeds_beside_the_second_observer(result):
+    rows = {row[0]: row for row in results.equal_budget("segnet", "w_net").rows}
+    runs = [r for r in stored.read_all(".json", "equal_budget") if r["network"] == "segnet"]
+    mean = sum(run["flips"]["pooled"]["f1"] for run in runs) / len(runs)
+    assert rows["segnet"][2] == f"{mean:.4f}" and rows["segnet"][-1] == str(len(runs)) == "2"
+    person = result["second_observer"]["pooled"]
+    assert rows["second observer"][2] == f"{person['f1']:.4f}"
+    with pytest.raises(ValueError, match="No row of 'vgg'. Available: linknet, "):
+        results.equal_budget("vgg")
+
+
 def test_a_table_aligns_its_text_and_escapes_its_html():
     table = Table(["name", "n"], [["a<b", "1"], ["c", "1,000"]])
     assert str(table).splitlines() == ["name      n", "a<b       1", "c     1,000"]
