@@ -27,6 +27,7 @@ def camera_card(network: str, recipe: CameraRecipe) -> dict[str, Any]:
         "options": {"num_classes": 1},
         "pixels_per_degree": WORKING_SCALE,
         "pixels_per_degree_range": list(recipe.pixels_per_degree),
+        "colours": None,  # some of its training images were grey, see `data.appearance.tones`
     }
 
 

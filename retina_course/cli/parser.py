@@ -34,6 +34,7 @@ from retina_course.inference.scale import DEFAULT_FIELD_ANGLE
 from retina_course.models import list_models
 
 AddParser = Callable[..., argparse.ArgumentParser]
+VESSELS = "unet_small_any_camera"  # the weights for vessels where none are named
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -107,7 +108,7 @@ def _segment(add: AddParser) -> None:
         "Expect more errors on cameras and diseases that the training lacked. Given again, the "
         "command skips what is done. " + commands.NOT_MEDICAL,
     )
-    add_photographs(parser, "unet_small", "vessel where the probability is at least T")
+    add_photographs(parser, VESSELS, "vessel where the probability is at least T")
 
 
 def _detect(add: AddParser) -> None:
@@ -182,7 +183,7 @@ def _evaluate(add: AddParser) -> None:
     )
     add_data(parser)
     add_field_angle(parser, f"that of a published set, else {DEFAULT_FIELD_ANGLE:g}")
-    add_weights(parser, "unet_small")
+    add_weights(parser, VESSELS)
     parser.add_argument(
         "--split",
         choices=["train", "test", "all"],

@@ -151,9 +151,9 @@ def test_the_colour_of_the_vessels_reaches_the_data(name, data, monkeypatch):
 @pytest.mark.parametrize(
     "command, expected",
     [
-        (("segment", "eye.png", "-o", "out"), "unet_small"),
+        (("segment", "eye.png", "-o", "out"), "unet_small_any_camera"),
         (("detect", "eye.png", "-o", "out"), "retina_net"),
-        (("evaluate", "--data", "d"), "unet_small"),
+        (("evaluate", "--data", "d"), "unet_small_any_camera"),
     ],
 )
 def test_the_weights_of_a_command(command, expected, monkeypatch):

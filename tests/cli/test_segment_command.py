@@ -115,7 +115,7 @@ def test_ctrl_c_exits_with_130(photo, weights_file, tmp_path, monkeypatch, capsy
 
 def test_model_names_the_weights_in_the_package(photo, tmp_path, capsys):
     maps = []
-    for arguments in ([], ["--model", "unet_small"], ["--model", "unet_large"]):
+    for arguments in ([], ["--model", "unet_small_any_camera"], ["--model", "unet_large"]):
         assert run("segment", photo, "-o", tmp_path, "--no-flips", *arguments) == 0
         maps.append((tmp_path / "eye_probability.png").read_bytes())
     assert maps[0] == maps[1] != maps[2]
