@@ -10,7 +10,6 @@ from run_notebooks import ROOT
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # Chapters above the limits. A chapter leaves this list when it meets them; none is added.
 TOO_LONG = {
-    "02_shape_arithmetic",
     "03_losses",
     "04_metrics",
     "05_training",
