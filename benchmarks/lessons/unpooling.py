@@ -1,4 +1,4 @@
-"""Upsampling methods, and two heads, in one narrow encoder-decoder on synthetic images: three seeds.
+"""Upsampling methods, and two heads, in one narrow encoder-decoder on synthetic images.
 
     python -m benchmarks.lessons.unpooling
 
