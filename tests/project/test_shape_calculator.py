@@ -12,11 +12,11 @@ import torch
 from book._ext.shape_page import OPTIONS, description, table
 from retina_course import create_model, list_models
 from retina_course.shapes.networks import describe
-from retina_course.shapes.steps import follow, has_row, predict_macs, receptive_field
+from retina_course.shapes.steps import follow, has_row, predict_macs, predict_table, receptive_field
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "shapes"))
-from network_cases import CASES, build, trace  # noqa: E402
+from network_cases import CASES  # noqa: E402
 
 SCRIPT = HERE.parents[1] / "book" / "_static" / "shapes" / "shapes.js"
 NODE = shutil.which("node")
@@ -49,10 +49,11 @@ def run(folder, cases):
 
 
 @needs_node
-def test_tables_are_those_of_the_traced_models(tmp_path):
+def test_tables_are_those_of_the_package(tmp_path):
+    """`tests/shapes/test_networks.py` compares the package's with the traced models."""
     assert len(CASES) >= 60
     for (name, options, size), found in zip(CASES, run(tmp_path, CASES), strict=True):
-        rows = trace(name, build(name, options), options, size)
+        rows = predict_table(describe(name, **options), (options["in_channels"], *size))
         assert found["said"] == ""
         layers = [(r["name"], r["type"], r["shape"], r["parameters"]) for r in found["rows"]]
         assert layers == [tuple(row) for row in rows[1:-1]]

@@ -40,7 +40,6 @@ CASES = [
     for options in several
     for channels, size in _IMAGES[: 1 if name in DETECTORS else 3]
 ]
-ONE_EACH = [case for case in CASES if case[1]["in_channels"] == 3]
 
 
 class Boxes(nn.Module):

@@ -213,7 +213,7 @@ function retinaShapes(description) {
           const macs = does(step, "macs")(step, x, y);
           const { name, type } = step;
           counted.add(name);
-          rows.push({ name, type, shape: text(y), ...y, parameters, macs, first, last });
+          rows.push({ name, type, shape: text(y), ...y, parameters, macs, first, last, end: i + 1 });
         }
         x = y;
       } catch (error) {
