@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.common.files import ROOT
 
-ROOMS = ("scores", "analysis", "lessons", "speed")
+ROOMS = ("scores", "analysis", "measurement", "lessons", "speed")
 BESIDE = ("gpu/run.py",)  # a program of several files: the others are parts of it
 
 
