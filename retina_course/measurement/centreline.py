@@ -228,9 +228,10 @@ def to_free_end(
     reach = float(far[int(np.argmin(inside))]) if not inside.all() else 0.0
     if reach == 0:
         return line
-    edge = Centreline(line.points[-1:] + (reach - 0.75) * ahead, np.array([[-ahead[1], ahead[0]]]))
-    _, values = profiles(mask, edge, width)
-    end_width = STEP * inner_profile(values).sum()
+    across_end = np.arange(-width, width + STEP, STEP)[:, None] * [-ahead[1], ahead[0]]
+    x, y = (line.points[-1] + (reach - 0.75) * ahead + across_end).round().astype(int).T
+    x, y = np.clip(x, 0, across - 1), np.clip(y, 0, height - 1)
+    end_width = STEP * inner_profile(mask[None, y, x].astype(np.float64)).sum()
     to = reach if end_width >= 0.8 * width else reach - width / 2
     if to > 0.5:
         more = line.points[-1] + np.arange(1, np.floor(to) + 1)[:, None] * ahead
