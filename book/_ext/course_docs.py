@@ -47,6 +47,8 @@ def mend_for_screen_readers(app, pagename, templatename, context, doctree):
     body = CELL_TABLE.sub(
         lambda table: FIRST_CELL.sub(r'\1<th scope="row"\2>\3</th>', table[0]), body
     )
+    # A heading's own link is a second one beside that in the contents: no tab stop of its own.
+    body = body.replace('<a class="headerlink" ', '<a class="headerlink" tabindex="-1" ')
     context["body"] = body
 
 

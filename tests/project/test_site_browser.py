@@ -1,0 +1,135 @@
+"""The built site in Chromium: no request, no error, readable on phones and by keyboard.
+
+One browser opens each page once. MathJax is left out but in one chapter: it takes most of the time.
+"""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from chromium import CHROMIUM, Page
+from test_book import PAGES, SITE
+from test_site import READ
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
+    pytest.mark.skipif(not PAGES, reason="the book is not built: make book"),
+]
+FORMULAS = SITE / "notebooks" / "02_shape_arithmetic.html"
+WIDE_TABLE = SITE / "notebooks" / "14_benchmark.html"
+# What sticks out of the screen, and does not scroll in a box of its own.
+TOO_WIDE = "document.documentElement.scrollWidth - innerWidth"
+# The first column of the widest table, when the table is scrolled to its end.
+FIRST_COLUMN = """(() => {
+  const boxes = [...document.querySelectorAll(".cell_output .text_html")];
+  const excess = (box) => box.scrollWidth - box.clientWidth;
+  const box = boxes.sort((a, b) => excess(b) - excess(a))[0];
+  box.scrollLeft = 1e6;
+  const cell = box.querySelector("tbody tr > :first-child").getBoundingClientRect();
+  const frame = box.getBoundingClientRect();
+  return {
+    scrolled: box.scrollLeft, seen: cell.left >= frame.left - 1 && cell.right <= frame.right,
+    role: box.getAttribute("role"), name: box.getAttribute("aria-label"), stop: box.tabIndex,
+  };
+})()"""
+# Every button of the header, focused by keyboard: is there a ring?
+RINGS = """[...document.querySelectorAll(".bd-header-article :is(a, button)")]
+  .filter((button) => button.offsetParent)
+  .map((button) => {
+    button.focus({ focusVisible: true });
+    const style = getComputedStyle(button);
+    return style.outlineStyle != "none" && parseFloat(style.outlineWidth) >= 2;
+  })"""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    page = Page(tmp_path_factory.mktemp("browser"))
+    yield page
+    page.close()
+
+
+def resize(page: Page, width: int) -> None:
+    size = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": False}
+    page.call("Emulation.setDeviceMetricsOverride", **size)
+
+
+def test_no_page_asks_for_anything_complains_or_is_wider_than_a_phone(page):
+    wide = []
+    for path in [*READ, SITE / "404.html", SITE / "search.html"]:
+        blocked = ["*mathjax*"] if path != FORMULAS else []
+        page.call("Network.setBlockedURLs", urls=blocked)
+        resize(page, 390)
+        page.open(path.as_uri())
+        if path == FORMULAS:
+            page.evaluate("MathJax.startup.promise.then(() => true)")
+        for width in (390, 320):
+            resize(page, width)
+            if page.evaluate(TOO_WIDE) > 0:
+                wide.append((path.relative_to(SITE).as_posix(), width))
+    assert wide == []
+    assert [url for url in page.requests if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert [error for error in page.errors if "ERR_BLOCKED_BY_CLIENT" not in error] == []
+
+
+def test_a_wide_table_keeps_its_first_column_and_has_a_name(page):
+    resize(page, 390)
+    page.open(WIDE_TABLE.as_uri())
+    found = page.evaluate(FIRST_COLUMN)
+    assert found["scrolled"] > 0 and found["seen"], found
+    assert found["role"] == "region" and found["name"].startswith("Table 14."), found
+    assert found["stop"] == 0
+
+
+def test_who_moves_by_keyboard_sees_where(page):
+    resize(page, 1280)
+    page.open((SITE / "book" / "intro.html").as_uri())
+    rings = page.evaluate(RINGS)
+    assert len(rings) >= 5 and all(rings), rings
+
+
+@pytest.mark.skipif(find_spec("axe_core_python") is None, reason="axe-core-python is not installed")
+def test_axe_finds_nothing(page):
+    """On small pages: a chapter takes half a minute."""
+    script = Path(find_spec("axe_core_python").origin).with_name("axe.min.js")
+    names = ["book/intro", "book/threshold", "search"]
+    found = {}
+    for name in names:
+        resize(page, 1280)
+        page.open((SITE / f"{name}.html").as_uri())
+        page.evaluate(script.read_text(encoding="utf-8") + "; 0")
+        found[name] = page.evaluate(
+            "axe.run().then((r) => r.violations.map((v) => [v.id, v.nodes[0].html]))"
+        )
+    assert found == dict.fromkeys(names, [])
+
+
+def test_toggles_are_named_as_they_read(page):
+    page.open(WIDE_TABLE.as_uri())  # stays open for the next test
+    named = "[...document.querySelectorAll('details.hide > summary')].map(s => s.ariaLabel)"
+    labels = page.evaluate(named)
+    assert labels and not any(labels)
+
+
+def test_print_opens_what_is_folded_in_light_colours_and_closes_it_again(page):
+    state = """JSON.stringify([document.documentElement.dataset.theme,
+      document.querySelectorAll('.bd-article details:not([open])').length])"""
+    page.evaluate("document.documentElement.dataset.theme = 'dark'")
+    before = page.evaluate(state)
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate(state) == '["light",0]'
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate(state) == before
+
+
+def test_nothing_moves_when_the_threshold_page_gets_its_numbers(page):
+    shift = """new Promise((resolve) => {
+      let sum = 0;
+      new PerformanceObserver((list) => {
+        for (const entry of list.getEntries()) sum += entry.value;
+      }).observe({ type: "layout-shift", buffered: true });
+      setTimeout(() => resolve(sum), 300);
+    })"""
+    page.open((SITE / "book" / "threshold.html").as_uri())
+    page.wait("document.getElementById('threshold-found').textContent")
+    assert page.evaluate(shift) < 0.1
