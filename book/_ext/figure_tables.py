@@ -59,7 +59,7 @@ def gradient_rows() -> list[list[str]]:
     for target, word in ((1, "vessel"), (0, "background")):
         for logit in (-4, -2, 0, 2, 4):
             found = gradients(logit, target=target)
-            rows.append([word, f"{logit}", *(f"{value:.3f}" for value in found)])
+            rows.append([word, f"{logit}", *(f"{round(value, 3) + 0.0:.3f}" for value in found)])
     return rows
 
 

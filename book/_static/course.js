@@ -6,7 +6,8 @@ function nameWideBoxes() {
     if (box.scrollWidth <= box.clientWidth + 1) continue;
     box.tabIndex = 0;
     box.setAttribute("role", "region");
-    const caption = box.closest("figure")?.querySelector("figcaption .caption-number");
+    const figure = box.closest("figure") ?? box;
+    const caption = figure.querySelector(":is(figcaption, caption) .caption-number");
     const name = caption?.textContent.trim() ?? (box.matches("div.math") ? "Formula" : "Output");
     box.setAttribute("aria-label", `${name}, scrolls sideways`);
   }

@@ -75,7 +75,7 @@ function retinaGradients({ target, gamma, alpha, pixels, share, right }) {
     at("plot").replaceChildren(
       element("line", { x1: 0, x2: WIDTH, y1: y(0), y2: y(0), ...axis }),
       element("line", { x1: x(z), x2: x(z), y1: 0, y2: HEIGHT, ...axis, "stroke-dasharray": "3 3" }),
-      element("text", { x: 4, y: 16 }, `+${most.toFixed(1)}`),
+      element("text", { x: 4, y: 16 }, `+${most.toFixed(1)}  gradient × pixels`),
       element("text", { x: 4, y: HEIGHT - 6 }, `−${most.toFixed(1)}`),
       element("text", { x: WIDTH - 4, y: y(0) - 6, "text-anchor": "end" }, "logit 6"),
       ...curves.map(([name, values]) => {
