@@ -76,7 +76,7 @@ def visit(translator, node):
         text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
         title = re.search(r"^# (.*)", text, re.M)[1]
         minutes = re.search(r"^\| Time \| (\d+) minutes", text, re.M)[1]
-        title = f"{chapter_number(docname)}. {escape(title)}"
+        title = f"{chapter_number(docname, builder.srcdir)}. {escape(title)}"
         file = f"card_{card['chapter']}.webp"
         shrunk = thumbnail(picture(notebook, card["figure"]), card.get("crop", WHOLE))
         shrunk.save(folder / file, quality=70)

@@ -22,6 +22,7 @@ WORD = re.compile(r"[A-Za-z_][\w-]*")
 ICON = re.compile(r"\\([ef][0-9a-f]{3})|([\ue000-\uf8ff])")
 FONT_SOURCE = re.compile(r"src:\s*url\(\S*?webfonts/(fa-[\w-]+)\.woff2\)[^;}]*")
 IMAGE = re.compile(r"<img\b[^>]*?>")
+FIGURE = re.compile(r'(<figure[^>]*>\s*)(<img\b[^>]*src="([^"]+)"[^>]*>)')
 ONE_TO_ONE = (
     110  # dots an inch of figures that a page shows pixel by pixel; above, they are smaller
 )
@@ -123,12 +124,14 @@ def with_size(tag: str, page: Path, sizes: dict[Path, tuple[int, int]]) -> str:
 
 
 def lighten_images(site: Path) -> None:
-    """Let images wait until they are near the screen, with their place kept."""
+    """Let images wait until they are near the screen, with their place kept; figures enlarge."""
     sizes: dict[Path, tuple[int, int]] = {}
     for page in site.rglob("*.html"):
         sized = partial(with_size, page=page, sizes=sizes)
         text = page.read_text(encoding="utf-8")
-        page.write_text(IMAGE.sub(lambda m, sized=sized: sized(m[0]), text), encoding="utf-8")
+        text = IMAGE.sub(lambda m, sized=sized: sized(m[0]), text)
+        text = FIGURE.sub(r'\1<a class="enlarge" href="\3">\2</a>', text)
+        page.write_text(text, encoding="utf-8")
 
 
 def lighten(app, error):

@@ -1,24 +1,29 @@
 """Numbers of chapters, figures and tables, and the links of notebooks inside the book.
 
 A chapter's number is that of its file: `notebooks/06_unet_small` is chapter 6, its figures are
-Fig. 6.1 and so on; an appendix is A. A cell output that is a table is numbered as one, and has its
-caption above it.
+Fig. 6.1 and so on; appendices are A, B and so on in the order of `_toc.yml`. A cell output that is a
+table is numbered as one, and has its caption above it.
 """
 
 import re
+from pathlib import Path
+from string import ascii_uppercase
 
 from docutils import nodes
 from sphinx.environment.collectors.toctree import TocTreeCollector
 from sphinx.transforms import SphinxTransform
 from sphinx.writers.html5 import HTML5Translator
 
-CHAPTER = re.compile(r"notebooks/(?:0*(\d+)|(appendix))_")
+CHAPTER = re.compile(r"notebooks/0*(\d+)_")
+APPENDIX = re.compile(r"notebooks/appendix_\w+")
 
 
-def chapter_number(docname: str) -> str | None:
-    """The number of a chapter, A for an appendix, None for any other page."""
-    match = CHAPTER.match(docname)
-    return match and (match[1] or "A")
+def chapter_number(docname: str, source: str) -> str | None:
+    """The number of a chapter, the letter of an appendix, None for any other page."""
+    if match := CHAPTER.match(docname):
+        return match[1]
+    appendices = APPENDIX.findall(Path(source, "_toc.yml").read_text(encoding="utf-8"))
+    return ascii_uppercase[appendices.index(docname)] if docname in appendices else None
 
 
 class table_figure(nodes.figure):
@@ -47,7 +52,7 @@ class CaptionsAboveTables(SphinxTransform):
 def assign(app, env):
     """Give chapters their numbers, and count their figures and tables anew."""
     for docname, toc in env.tocs.items():
-        number = chapter_number(docname)
+        number = chapter_number(docname, app.srcdir)
         if number is None:
             continue
         env.toc_secnumbers[docname] = numbers = {}
@@ -58,7 +63,9 @@ def assign(app, env):
     before = dict(env.toc_fignumbers)
     TocTreeCollector().assign_figure_numbers(env)
     for docname in list(env.toc_fignumbers):
-        if chapter_number(docname) is None:  # a page of few figures, which need no number
+        if (
+            chapter_number(docname, app.srcdir) is None
+        ):  # a page of few figures, which need no number
             del env.toc_fignumbers[docname]
     return [name for name in env.tocs if env.toc_fignumbers.get(name) != before.get(name)]
 
