@@ -4,7 +4,7 @@
     python tools/chapter_minutes.py notebooks/06_*.ipynb
 
 The main path is everything before the heading "Going further". A reader is taken to read 150 words
-or 10 lines of code per minute. The instructors' page repeats the minutes; it is changed, too.
+or 10 lines of code per minute. Two pages repeat the minutes; they are changed, too.
 """
 
 import math
@@ -21,7 +21,7 @@ MAX_WORDS, MAX_LINES = 3500, 300
 HIDDEN = {"hide-cell", "hide-input", "remove-cell", "remove-input"}
 GOING_FURTHER = re.compile(r"^## Going further\b", re.M)
 HEAD = re.compile(r"(?<=^\| Time \| )\d+(?= minutes)", re.M)
-INSTRUCTORS = ROOT / "book" / "instructors.md"
+PAGES = [ROOT / "book" / name for name in ("instructors.md", "paths.md")]
 
 
 def main_path(notebook: NotebookNode) -> list[NotebookNode]:
@@ -56,14 +56,14 @@ def minutes(notebook: NotebookNode) -> int:
 
 
 def with_minutes(page: str, name: str, number: int) -> str:
-    """The instructors' page with this number in all places that name this chapter."""
+    """A page with this number in all places that name this chapter."""
     row = rf"(\(#sheet-{name[:2]}\) \| )\d+( \|)"
     sheet = rf"(\(\.\./notebooks/{name}\.ipynb\), )\d+( minutes\.)"
     return re.sub(sheet, rf"\g<1>{number}\2", re.sub(row, rf"\g<1>{number}\2", page))
 
 
 def main(arguments: list[str]) -> None:
-    page = INSTRUCTORS.read_text(encoding="utf-8")
+    pages = {path: path.read_text(encoding="utf-8") for path in PAGES}
     for path in [Path(a) for a in arguments] or sorted(ROOT.glob("notebooks/*.ipynb")):
         notebook = nbformat.read(path, as_version=4)
         number = minutes(notebook)
@@ -71,9 +71,10 @@ def main(arguments: list[str]) -> None:
             if cell.cell_type == "markdown":
                 cell.source = HEAD.sub(str(number), cell.source)
         write(path, text(notebook))
-        page = with_minutes(page, path.stem, number)
+        pages = {at: with_minutes(page, path.stem, number) for at, page in pages.items()}
         print(f"{path.stem}: {words(notebook)} words, {lines(notebook)} lines, {number} minutes")
-    write(INSTRUCTORS, page)
+    for at, page in pages.items():
+        write(at, page)
 
 
 if __name__ == "__main__":
