@@ -1,8 +1,8 @@
 """Numbers of chapters, figures and tables, and the links of notebooks inside the book.
 
 A chapter's number is that of its file: `notebooks/06_unet_small` is chapter 6, its figures are
-Fig. 6.1 and so on; appendices are A, B and so on in the order of `_toc.yml`. A cell output that is a
-table is numbered as one, and has its caption above it.
+Fig. 6.1 and so on; appendices are A, B and so on in the order of `_toc.yml`. A cell output that is
+a table is numbered as one, and has its caption above it.
 """
 
 import re
