@@ -85,10 +85,11 @@ class Page:
             time.sleep(0.05)
         return value
 
-    def choose(self, selector: str, file: Path) -> None:
-        """Choose a file in a file input."""
+    def choose(self, selector: str, *files: Path) -> None:
+        """Choose files in a file input."""
         found = self.call("Runtime.evaluate", expression=f"document.querySelector('{selector}')")
-        self.call("DOM.setFileInputFiles", files=[str(file)], objectId=found["result"]["objectId"])
+        paths = [str(file) for file in files]
+        self.call("DOM.setFileInputFiles", files=paths, objectId=found["result"]["objectId"])
 
     def close(self) -> None:
         self.process.terminate()

@@ -19,7 +19,7 @@ pytestmark = [
     ),
 ]
 
-CARD = {"model": "unet_small", "options": {}}
+CARD = {"model": "unet_small", "options": {}, "threshold": 0.25}
 
 
 @pytest.fixture
@@ -108,7 +108,9 @@ def test_the_network_opens_and_takes_a_checkpoint(page, tmp_path):
     page.choose("#inside-own", tmp_path / "other.safetensors")
     page.wait(f"/other.safetensors does not fit: .* another network/.test({status})")
     page.choose("#inside-own", tmp_path / "mine.safetensors")
-    page.wait(f"/Weights: mine.safetensors/.test({status})")
+    page.wait(f"/Weights: mine.safetensors, threshold 0.50/.test({status})")
+    page.choose("#inside-own", tmp_path / "mine.safetensors", tmp_path / "mine.json")
+    page.wait(f"/Weights: mine.safetensors, threshold 0.25/.test({status})")
 
 
 @pytest.mark.parametrize("name", PAGES)

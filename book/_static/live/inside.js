@@ -17,7 +17,7 @@
   const say = (text) => (at("status").textContent = text);
 
   let photo = null; // { file, name }
-  let own = null; // a reader's checkpoint: { name, bytes }
+  let own = null; // a reader's checkpoint: { name, bytes, card }
   let worker = null;
   let busy = false;
   let waiting = null; // what the reader has asked for since
@@ -122,7 +122,10 @@
       worker.onmessage = ({ data }) => answer(data);
       worker.onerror = (event) => answer({ error: event.message || "the memory does not suffice" });
       const angle = Number(document.getElementById("live-angle").value);
-      send({ photo: decoded, angle, bounds: settings.bounds, model, own: own?.bytes, kernel: computer.kernel() });
+      const card = own?.card.pixels_per_degree ? own.card : model.card; // at which scale it sees
+      send({
+        photo: decoded, angle, bounds: settings.bounds, model: { ...model, card }, own: own?.bytes, kernel: computer.kernel(),
+      });
     } catch (error) {
       say(`It did not work: ${error.message}`);
     }
@@ -163,7 +166,8 @@
 
   // ---- what is shown
 
-  const threshold = () => (own ? 0.5 : settings.networks[at("weights").value].threshold);
+  const threshold = () =>
+    own ? own.card.threshold ?? 0.5 : settings.networks[at("weights").value].threshold;
 
   function show() {
     const { map } = result;
@@ -185,7 +189,7 @@
     const { dice, share } = view.compare(result.probability, result.usual, Math.fround(threshold()));
     const cuts = asked.cuts.length ? `, without ${asked.cuts.join(" and ")}` : "";
     say(`Vessels fill ${number(100 * share, 1)} % of this window${cuts}. Dice with the map of the whole ` +
-      `network on the photograph as it is: ${number(dice, 3)}.${own ? ` Weights: ${own.name}, threshold 0.5.` : ""}`);
+      `network on the photograph as it is: ${number(dice, 3)}.${own ? ` Weights: ${own.name}, threshold ${number(threshold(), 2)}.` : ""}`);
   }
 
   function describeValues(channel, ranges, { y, x }) {
@@ -224,13 +228,29 @@
     own = null;
     open();
   });
-  at("own").addEventListener("change", async ({ target }) => {
-    const [file] = target.files;
-    if (!file) return;
-    own = { name: file.name, bytes: new Uint8Array(await file.arrayBuffer()) };
-    target.value = "";
+  // A checkpoint, and if it was chosen with it, the card that the package writes beside it.
+  async function takeCheckpoint(files) {
+    const named = (ending) => files.find(({ name }) => name.endsWith(ending));
+    const [file, beside] = [named(".safetensors"), named(".json")];
+    if (!file) {
+      say("Choose a .safetensors file, alone or together with its .json card.");
+      return;
+    }
+    let card = {};
+    try {
+      if (beside) card = JSON.parse(await beside.text());
+    } catch {
+      say(`${beside.name} is not a JSON file.`);
+      return;
+    }
+    own = { name: file.name, bytes: new Uint8Array(await file.arrayBuffer()), card };
     if (photo) open();
     else say(`${own.name} is ready. Now choose a photograph above.`);
+  }
+
+  at("own").addEventListener("change", async ({ target }) => {
+    await takeCheckpoint([...target.files]);
+    target.value = "";
   });
   for (const [name, digits] of Object.entries(SLIDERS)) {
     at(name).addEventListener("input", () => {

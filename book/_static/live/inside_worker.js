@@ -84,6 +84,7 @@ function retinaInside() {
       return out;
     });
     const module = kernel && new WebAssembly.Module(kernel);
+    let built = null; // the network in memory, for this size and these cuts
     function worse({ noise, blur, scale }) {
       const to = size.map((side) => Math.max(model.multiple, Math.round(side * scale)));
       const random = normal(1);
@@ -99,11 +100,14 @@ function retinaInside() {
       const image = worse({ noise, blur, scale });
       const [height, width] = image.size;
       const [tall, wide] = image.size.map((side) => Math.ceil(side / model.multiple) * model.multiple);
-      const prepared = network.prepare(model.plan, cut(model.plan, tensors, cuts));
-      const forward = memory.build(network, prepared, tall, wide, module);
+      const key = [tall, wide, ...cuts].join();
+      if (built?.key !== key) {
+        const prepared = network.prepare(model.plan, cut(model.plan, tensors, cuts));
+        built = { key, forward: memory.build(network, prepared, tall, wide, module) };
+      }
       const at = (y, x) => Math.min(y, height - 1) * width + Math.min(x, width - 1);
       let map = null;
-      const logit = forward((c, y, x) => image.planes[c][at(y, x)], (name, heap, made) => {
+      const logit = built.forward((c, y, x) => image.planes[c][at(y, x)], (name, heap, made) => {
         if (name === layer) map = copy(heap, made);
       });
       const found = new Float32Array(height * width);
