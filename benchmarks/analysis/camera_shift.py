@@ -14,6 +14,9 @@ pixels by their probability, from which a chapter draws reliability, and the sco
 photograph. The temperature is fitted on the training half of CHASE_DB1, which all of the networks
 have seen.
 
+Expected F1 (`inference.doubt`) of the odd training photographs of HRF: with --cards the lowest and
+the highest go into the card of the network, and `segment` warns of a map that expects less.
+
 Writes retina_course/results/camera_shift/NETWORK.json. It needs both sets (RETINA_COURSE_DATA).
 """
 
@@ -24,7 +27,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from benchmarks.common.files import RESULTS, write_json
+from benchmarks.common.files import RESULTS, WEIGHTS, read_json, write_json
 from benchmarks.common.folds import fold_of
 from benchmarks.common.index import Program
 from benchmarks.common.provenance import provenance
@@ -36,6 +39,7 @@ from retina_course.data.published import PublishedPhotographs
 from retina_course.evaluation import calibration, metrics
 from retina_course.evaluation.streaming import PixelCounts
 from retina_course.inference import segment
+from retina_course.inference.doubt import expected_f1
 
 PROGRAM = Program(
     __file__,
@@ -59,22 +63,29 @@ KEPT_BINS = 512
 def main() -> None:
     parser = PROGRAM.parser(__doc__)
     parser.add_argument("networks", nargs="*", default=NETWORKS)
-    for name in parser.parse_args().networks:
+    parser.add_argument("--cards", action="store_true", help="write the expected F1 into the cards")
+    options = parser.parse_args()
+    odd = [photo for photo in HRF(split="train") if fold_of("hrf", photo.name) == "a"]
+    for name in options.networks:
         model, card = weights.load(name)
         found: dict[str, Any] = {"model": name, "threshold": card["threshold"]}
         found["pixels_per_degree"] = card["pixels_per_degree"]
         if name in ONE_CAMERA:
-            odd = [photo for photo in HRF(split="train") if fold_of("hrf", photo.name) == "a"]
             found["scale"] = ranking_at(model, odd)
             for row in found["scale"].values():
                 del row["histogram"]
         found["temperature"] = temperature(model, card)
+        expected = [doubt(seen(model, card, photo), photo, card) for photo in odd]
+        found["expected_f1"] = [round(min(expected), 3), round(max(expected), 3)]
         found["test"] = {
             dataset.folder: on_set(model, card, dataset)
             for dataset in (ChaseDB1(split="test"), HRF(split="test"))
         }
         found["provenance"] = provenance(torch.device("cpu"), PROGRAM)
         write_json(RESULTS / "camera_shift" / f"{name}.json", found)
+        if options.cards:
+            path = WEIGHTS / f"{name}.json"
+            write_json(path, read_json(path) | {"expected_f1": found["expected_f1"]})
         print(f"written   {name}", flush=True)
 
 
@@ -98,7 +109,8 @@ def on_set(model: nn.Module, card: dict[str, Any], photographs: PublishedPhotogr
         p, vessel = metrics.pool([image], [photo.ground_truth], [photo.fov])
         counts.add(p, vessel)
         histogram += by_probability(p, vessel).reshape(2, KEPT_BINS, -1).sum(axis=2)
-        per_image.append({"name": photo.name} | metrics.scores(p, vessel, card["threshold"]))
+        row = {"name": photo.name} | metrics.scores(p, vessel, card["threshold"])
+        per_image.append(row | {"expected_f1": doubt(image, photo, card)})
     best = counts.best_threshold()
     return {
         "pooled": counts.scores(card["threshold"]),
@@ -107,6 +119,12 @@ def on_set(model: nn.Module, card: dict[str, Any], photographs: PublishedPhotogr
         "histogram": histogram.tolist(),
         "per_image": per_image,
     }
+
+
+def doubt(probability: NDArray[np.float32], photo: Photograph, card: dict[str, Any]) -> float:
+    """The F1 that the map expects of itself."""
+    fov = torch.from_numpy(photo.fov)
+    return expected_f1(torch.from_numpy(probability), fov, card["threshold"])
 
 
 def seen(model: nn.Module, card: dict[str, Any], photo: Photograph) -> NDArray[np.float32]:

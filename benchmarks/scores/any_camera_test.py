@@ -56,10 +56,19 @@ def main() -> None:
             card["threshold"], source = chosen_threshold(name, model)
         if not row.exists():
             found = scored(model.to(default_device()), card)
-            write_json(row, found | {"threshold_from": source})
+            write_json(row, trained_as(name, card) | found | {"threshold_from": source})
             print(f"written   {name}", flush=True)
         if options.ship:
             ship(name, model.cpu(), card, read_json(row))
+
+
+def trained_as(name: str, card: dict[str, Any]) -> dict[str, str]:
+    """Network, training photographs and recipe, for the table."""
+    path = RESULTS / "any_camera" / f"{name}.json"
+    if path.exists():
+        row = read_json(path)
+        return {"network": row["model"], "source": row["source"], "recipe": "any camera"}
+    return {"network": card["model"], "source": "chase", "recipe": "one camera"}
 
 
 def chosen_threshold(name: str, model: nn.Module) -> tuple[float, str]:
