@@ -15,6 +15,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 from run_notebooks import ROOT, text, write
+from standalone import GENERATED
 
 WORDS_PER_MINUTE, LINES_PER_MINUTE = 150, 10
 MAX_WORDS, MAX_LINES = 3500, 300
@@ -30,7 +31,8 @@ def main_path(notebook: NotebookNode) -> list[NotebookNode]:
     for cell in notebook.cells:
         if cell.cell_type == "markdown" and GOING_FURTHER.search(cell.source):
             break
-        cells.append(cell)
+        if not GENERATED & set(cell.metadata.get("tags", [])):
+            cells.append(cell)
     return cells
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 from run_notebooks import ROOT, text, write
+from standalone import GENERATED
 
 GLOSSARY = ROOT / "book" / "glossary.md"
 # Words that mostly have another meaning in running text; they are linked by hand.
@@ -22,7 +23,7 @@ NO_TEXT = re.compile(
     r"^(?:#|\||>)[^\n]*|^\$\$.*?\$\$|^```.*?^```|`[^`]*`|\$[^$]+\$|!?\[[^\]]*\]\([^)]*\)|<[^>]*>",
     re.M | re.S,
 )
-LINK = re.compile(r"\]\(\.\./book/glossary\.md#([\w-]+)\)")
+LINK = re.compile(r"\]\([^)\s]*book/glossary\.(?:md|html)#([\w-]+)\)")
 
 
 def anchor(name: str) -> str:
@@ -74,7 +75,7 @@ def unlinked(notebook: NotebookNode) -> list[tuple[NotebookNode, int, int, str]]
     """The first uses that are no links: cell, begin, end, anchor."""
     anchors, seen, found = terms(), set(), []
     for cell in notebook.cells:
-        if cell.cell_type != "markdown":
+        if cell.cell_type != "markdown" or GENERATED & set(cell.metadata.get("tags", [])):
             continue
         for begin, end, where, link in uses(cell.source, anchors):
             if where not in seen and not link:

@@ -13,9 +13,14 @@ from nbformat import NotebookNode
 from pybtex.database import parse_file
 from run_notebooks import ROOT, in_normal_form
 from set_address import current
+from standalone import GENERATED, Place, numbers
+
+import retina_course
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 TAGS = {
+    "badges",
+    "caption",
     "hide-cell",
     "hide-input",
     "hide-output",
@@ -35,7 +40,9 @@ def code_cells(path: Path) -> list[NotebookNode]:
 
 
 def markdown(path: Path) -> str:
-    return "\n\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+    """The text as its author wrote it: without badges and captions."""
+    cells = [cell for cell in read(path).cells if cell.cell_type == "markdown"]
+    return "\n\n".join(c.source for c in cells if not GENERATED & set(c.metadata.get("tags", [])))
 
 
 @functools.cache
@@ -88,11 +95,10 @@ def test_at_most_a_fifth_of_the_cells_is_not_compared(path):
 
 @every_notebook
 def test_first_cell_installs_the_package_where_it_is_missing(path):
-    first = read(path).cells[0]
-    assert first.cell_type == "code"
+    first = code_cells(path)[0]
     assert first.metadata.get("tags") == ["remove-cell"]
     assert "import retina_course" in first.source
-    assert f"git+{current()}" in first.source
+    assert f"git+{current()}@v{retina_course.__version__}" in first.source
 
 
 @every_notebook
@@ -144,3 +150,27 @@ def test_each_cited_paper_is_in_the_bibliography(path):
         (doi or arxiv).rstrip(".,").lower() for doi, arxiv in CITED.findall(markdown(path) + shown)
     }
     assert cited <= known
+
+
+@every_notebook
+def test_a_notebook_can_be_read_alone(path):
+    """Badges first, no link that needs the repository beside it, captions as text."""
+    cells, place = read(path).cells, Place(path)
+    assert cells[0].source == place.badges() and "colab-badge.svg" in cells[0].source
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    assert re.findall(r"\]\((?!https?://)[^)]*\)", text) == []
+    assert "[Fig. ?]" not in text
+    for name, number in numbers(read(path), place.number).items():
+        (cell,) = [
+            c for c in cells if c.metadata.get("mystnb", {}).get("figure", {}).get("name") == name
+        ]
+        assert cells[cells.index(cell) + 1].source.startswith(f"**{number}.** ")
+
+
+@every_notebook
+def test_what_the_book_hides_is_closed_in_jupyterlab_and_colab(path):
+    for cell in code_cells(path):
+        tags = set(cell.metadata.get("tags", []))
+        hidden = bool(tags & {"hide-input", "hide-cell", "remove-cell", "remove-input"})
+        assert cell.metadata.get("jupyter", {}).get("source_hidden", False) == hidden
+        assert (cell.metadata.get("cellView") == "form") == hidden
