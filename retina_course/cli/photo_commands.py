@@ -21,6 +21,7 @@ from retina_course.cli.inputs import choose_threshold, refuse_detector, refuse_s
 from retina_course.data.reading import printable
 from retina_course.figures.plotting import BOX_COLOURS, overlay_image
 from retina_course.inference.detection import detect
+from retina_course.inference.doubt import doubt_warnings, expected_f1
 from retina_course.inference.field_of_view import measured_diameter
 from retina_course.inference.quality import vessel_warnings
 from retina_course.inference.segmentation import segment
@@ -76,21 +77,22 @@ def segment_photographs(
         vessels = ((result.probability >= cut) & fov).numpy()
         grey = (result.probability.numpy() * 65535).round().astype(np.uint16)
         share = float(vessels.sum() / int(fov.sum()))
+        expected = expected_f1(result.probability, fov, cut)
         return Found(
             f"{_size(fov)}, vessels {share:.1%} of the field of view",
-            {"vessel_fraction": f"{share:.4f}"},
+            {"vessel_fraction": f"{share:.4f}", "expected_f1": f"{expected:.3f}"},
             {
                 "vessels.png": vessels.astype(np.uint8) * 255,
                 "probability.png": grey,
                 "overlay.jpg": overlay_image(image, vessels),
             },
-            vessel_warnings(share),
+            vessel_warnings(share) + doubt_warnings(expected, card),
         )
 
     batch = Batch(
         command="segment",
         endings=("vessels.png", "probability.png", "overlay.jpg"),
-        columns=("vessel_fraction",),
+        columns=("vessel_fraction", "expected_f1"),
         look=look,
         card=card,
         settings=network_settings(weights, model, card, cut, flips),

@@ -8,6 +8,7 @@ from retina_course.inference.detection import (
     detect_photographs,
     ellipses,
 )
+from retina_course.inference.doubt import doubt_warnings, expected_f1
 from retina_course.inference.field_of_view import crop_to_fov, find_fov, fov_window, resize
 from retina_course.inference.prediction import FLIPS, evaluating, pad, predict
 from retina_course.inference.quality import photograph_warnings, vessel_warnings
@@ -23,8 +24,10 @@ __all__ = [
     "detect_all",
     "detect_in_crop",
     "detect_photographs",
+    "doubt_warnings",
     "ellipses",
     "evaluating",
+    "expected_f1",
     "find_fov",
     "fov_window",
     "pad",

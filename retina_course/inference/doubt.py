@@ -1,6 +1,13 @@
 """Whether a vessel map is likely to be wrong, judged by the map itself."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from torch import Tensor
+
+# Below the lowest of the photographs that a card's range is of. Of 31 poor maps of damaged training
+# photographs it finds 23, and takes none of 14 others: benchmarks/analysis/doubtful_maps.py.
+MARGIN = 0.02
 
 
 def expected_f1(probability: Tensor, fov: Tensor, threshold: float) -> float:
@@ -51,3 +58,48 @@ def expected_f1(probability: Tensor, fov: Tensor, threshold: float) -> float:
     if not len(called):
         return 0.0
     return float(2 * called.sum() / (len(called) + inside.sum()))
+
+
+def doubt_warnings(expected: float, card: Mapping[str, Any]) -> list[str]:
+    """What to say of a map of which its own network expects little.
+
+    Parameters
+    ----------
+    expected : float
+        See `expected_f1`.
+    card : mapping
+        The network's card. Its `expected_f1` is the range on sharp photographs of the training
+        cameras; without it nothing is said.
+
+    Returns
+    -------
+    list of str
+        One sentence, or none.
+
+    Raises
+    ------
+    ValueError
+        The range in the card is none.
+
+    Examples
+    --------
+    >>> doubt_warnings(0.88, {"expected_f1": [0.87, 0.89]})
+    []
+    >>> print(*doubt_warnings(0.7, {"expected_f1": [0.87, 0.89]}))  # doctest: +ELLIPSIS
+    The network is unsure of this map: by its own probabilities its F1 would be 0.70; ...
+    """
+    if "expected_f1" not in card:
+        return []
+    try:
+        low, high = map(float, card["expected_f1"])
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"The card says expected_f1 {card['expected_f1']!r}; expected the lowest and the "
+            "highest value, such as [0.87, 0.89]."
+        ) from None
+    if expected >= low - MARGIN:
+        return []
+    return [
+        f"The network is unsure of this map: by its own probabilities its F1 would be "
+        f"{expected:.2f}; {low:.2f} to {high:.2f} is usual. Look at the overlay before you use it."
+    ]

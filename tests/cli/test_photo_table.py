@@ -56,6 +56,21 @@ def test_a_row_tells_what_was_found_and_how(photo, segment, weights_file, out, t
     assert "is not an image" in rows["bad"]["error"] and rows["bad"]["width"] == ""
 
 
+def test_a_map_that_its_network_doubts_is_named(photo, out, tmp_path):
+    """Untrained, the network gives every pixel about the same probability."""
+    torch.manual_seed(0)
+    path = tmp_path / "weights" / "unsure.safetensors"
+    weights.save(path, create_model("unet_small"), CARD | {"expected_f1": [0.99, 1.0]})
+    assert run("segment", photo, "-o", out, "--weights", path, "--threshold", "0.25") == 0
+    row = table(out)["eye"]
+    with Image.open(out / "eye_probability.png") as found, Image.open(photo) as image:
+        inside = np.asarray(found)[np.asarray(image).max(axis=2) > 20] / 65535
+    called = inside[inside >= 0.25]
+    expected = 2 * called.sum() / (len(called) + inside.sum())
+    assert float(row["expected_f1"]) == pytest.approx(expected, abs=2e-3)
+    assert "The network is unsure of this map" in row["warnings"]
+
+
 def test_detect_counts_the_boxes_of_each_class(photo, detector_file, out):
     assert run("detect", photo, "-o", out, "--weights", detector_file, "--no-flips") == 0
     row = table(out, "detect")["eye"]
