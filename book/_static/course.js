@@ -7,8 +7,8 @@ function nameWideBoxes() {
     box.tabIndex = 0;
     box.setAttribute("role", "region");
     const figure = box.closest("figure") ?? box;
-    const caption = figure.querySelector(":is(figcaption, caption) .caption-number");
-    const name = caption?.textContent.trim() ?? (box.matches("div.math") ? "Formula" : "Output");
+    const caption = figure.querySelector(":is(figcaption, caption) :is(.caption-number, .caption-text)");
+    const name = caption?.textContent.trim().split(". ")[0] ?? (box.matches("div.math") ? "Formula" : "Output");
     box.setAttribute("aria-label", `${name}, scrolls sideways`);
   }
 }

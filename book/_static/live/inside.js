@@ -156,6 +156,7 @@
     const changed = at("stage").hidden || layers[0].row?.height !== height || layers[0].row.width !== width;
     measure(height, width);
     at("stage").hidden = false;
+    at("stored").hidden = true;
     if (changed) drawNet();
     show();
     if (waiting) {
