@@ -67,17 +67,18 @@ function retinaGradients({ target, gamma, alpha, pixels, share, right }) {
     for (const [name, digits] of Object.entries(SLIDERS)) at(`${name}-value`).textContent = value(name).toFixed(digits);
     const zs = Array.from({ length: 121 }, (_, i) => ((i - 60) * REACH) / 60);
     const curves = Object.entries(losses).map(([name, loss]) => [name, zs.map(loss)]);
-    const most = Math.max(1, ...curves.flatMap(([, values]) => values.map(Math.abs)));
+    const all = curves.flatMap(([, values]) => values);
+    const [low, high] = [Math.min(-0.2, ...all), Math.max(0.2, ...all)];
     const x = (z) => (WIDTH * (z + REACH)) / (2 * REACH);
-    const y = (g) => HEIGHT / 2 - (0.46 * HEIGHT * g) / most;
+    const y = (g) => 20 + ((HEIGHT - 30) * (high - g)) / (high - low);
     const axis = { stroke: "#555", "stroke-width": 1 };
     const z = value("logit");
     at("plot").replaceChildren(
       element("line", { x1: 0, x2: WIDTH, y1: y(0), y2: y(0), ...axis }),
       element("line", { x1: x(z), x2: x(z), y1: 0, y2: HEIGHT, ...axis, "stroke-dasharray": "3 3" }),
-      element("text", { x: 4, y: 16 }, `+${most.toFixed(1)}  gradient × pixels`),
-      element("text", { x: 4, y: HEIGHT - 6 }, `−${most.toFixed(1)}`),
-      element("text", { x: WIDTH - 4, y: y(0) - 6, "text-anchor": "end" }, "logit 6"),
+      element("text", { x: 4, y: 16 }, `gradient × pixels, from ${low.toFixed(1)} to ${high.toFixed(1)}`),
+      element("text", { x: 4, y: y(0) - 6 }, `logit −${REACH}`),
+      element("text", { x: WIDTH - 4, y: y(0) - 6, "text-anchor": "end" }, `logit ${REACH}`),
       ...curves.map(([name, values]) => {
         const [stroke, dashes] = LOOKS[name];
         const points = values.map((g, i) => `${x(zs[i])},${y(g)}`).join(" ");
