@@ -50,7 +50,7 @@ const kinds = {
   inside(job) {
     const { width, height } = job;
     const photo = { width, height, pixels: new Uint8ClampedArray(fs.readFileSync(job.image)) };
-    const look = retinaInside().open({ ...job, photo, kernel, model: model(job) });
+    const look = retinaInside().open({ largest: 640, ...job, photo, kernel, model: model(job) });
     job.looks.forEach((asked, i) => {
       const { image, map, probability, usual, size } = look({ cuts: [], noise: 0, blur: 0, scale: 1, ...asked });
       write(`${job.out}.${i}.image`, Float32Array.from(image.planes.flatMap((plane) => [...plane])));

@@ -76,7 +76,6 @@ function retinaGradients({ target, gamma, alpha, pixels, share, right }) {
     at("plot").replaceChildren(
       element("line", { x1: 0, x2: WIDTH, y1: y(0), y2: y(0), ...axis }),
       element("line", { x1: x(z), x2: x(z), y1: 0, y2: HEIGHT, ...axis, "stroke-dasharray": "3 3" }),
-      element("text", { x: 4, y: 16 }, `gradient × pixels, from ${low.toFixed(1)} to ${high.toFixed(1)}`),
       element("text", { x: 4, y: y(0) - 6 }, `logit −${REACH}`),
       element("text", { x: WIDTH - 4, y: y(0) - 6, "text-anchor": "end" }, `logit ${REACH}`),
       ...curves.map(([name, values]) => {
@@ -84,6 +83,7 @@ function retinaGradients({ target, gamma, alpha, pixels, share, right }) {
         const points = values.map((g, i) => `${x(zs[i])},${y(g)}`).join(" ");
         return element("polyline", { points, fill: "none", stroke, "stroke-dasharray": dashes, "stroke-width": 2.5 });
       }));
+    at("range").textContent = `Upwards: the gradient times the pixels, from ${low.toFixed(1)} to ${high.toFixed(1)}.`;
     const p = 1 / (1 + Math.exp(-z));
     const told = Object.entries(losses).map(([name, loss]) => `${name} ${loss(z).toFixed(4)}`);
     at("text").textContent = `A ${target ? "vessel" : "background"} pixel with probability ${p.toFixed(3)}: ${told.join(", ")}. ` +

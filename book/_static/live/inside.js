@@ -6,6 +6,7 @@
   const description = window.retinaShapeDescription;
   if (!at("demo") || !settings || !description || !window.OffscreenCanvas) return;
 
+  const LARGEST = matchMedia("(pointer: coarse)").matches ? 400 : 640; // phones have less memory
   const SLIDERS = { noise: 2, blur: 1, scale: 2 }; // digits
   const computer = retinaComputer(document.currentScript.src.replace(/[^/]*$/, ""));
   const picture = retinaPicture();
@@ -124,7 +125,13 @@
       const angle = Number(document.getElementById("live-angle").value);
       const card = own?.card.pixels_per_degree ? own.card : model.card; // at which scale it sees
       send({
-        photo: decoded, angle, bounds: settings.bounds, model: { ...model, card }, own: own?.bytes, kernel: computer.kernel(),
+        photo: decoded,
+        angle,
+        bounds: settings.bounds,
+        model: { ...model, card },
+        own: own?.bytes,
+        kernel: computer.kernel(),
+        largest: LARGEST,
       });
     } catch (error) {
       say(`It did not work: ${error.message}`);

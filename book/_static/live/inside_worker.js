@@ -1,7 +1,6 @@
 // What the worker of "Look into the network" does: it keeps one photograph and one network, and
 // shows any feature map, with skip connections cut and the photograph made worse.
 function retinaInside() {
-  const LARGEST = 640; // pixels of the window's sides: the middle of what the network sees
   const network = retinaNetwork();
   const memory = retinaMemory();
 
@@ -68,12 +67,13 @@ function retinaInside() {
   }
 
   // `open` once for a photograph and weights, then `look` as often as the reader changes something.
-  function open({ photo, angle, bounds, model, own, kernel }) {
+  // `largest` are the pixels of the window's sides: the middle of what the network sees.
+  function open({ photo, angle, bounds, model, own, kernel, largest }) {
     const photograph = retinaPhotograph(retinaField(bounds), bounds);
     const shipped = retinaWeights()(model.weights);
     const tensors = own ? retinaCheckpoint()(own, shipped, retinaWeights()) : shipped;
     const { crop, part } = photograph.prepare(photo, model.card, angle);
-    const size = part.seen.map((side) => Math.min(LARGEST, side));
+    const size = part.seen.map((side) => Math.min(largest, side));
     const start = part.seen.map((side, i) => Math.floor((side - size[i]) / 2));
     const middle = crop.map((plane) => {
       const out = new Float32Array(size[0] * size[1]);
