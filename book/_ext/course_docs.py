@@ -5,9 +5,17 @@ import shutil
 from importlib.metadata import distribution
 from pathlib import Path
 
-# The component that pages load, assistive MathML for screen readers, and the TeX packages that
+# The components that pages load, assistive MathML for screen readers, and the TeX packages that
 # MathJax fetches when a formula needs them: 2 MB of the wheel's 24.
-MATHJAX_FILES = ["tex-svg.js", "a11y/assistive-mml.js", "input/tex/extensions/*.js"]
+MATHJAX_FILES = [
+    "startup.js",
+    "core.js",
+    "input/tex.js",
+    "input/tex/extensions/*.js",
+    "output/svg.js",
+    "output/svg/fonts/tex.js",
+    "a11y/assistive-mml.js",
+]
 EMPTY_HEADER = re.compile(
     r"<thead>\s*<tr[^>]*>(?:\s*<th[^>]*>(?:<p></p>)?</th>)+\s*</tr>\s*</thead>"
 )

@@ -85,7 +85,7 @@ def test_no_icon_script_and_mathjax_only_for_formulas():
 
 
 def test_landing_page_and_chapters_are_light_before_the_first_scroll():
-    """Bytes as they lie on disk, MathJax (2.1 MB) left out; a host sends a third of them."""
+    """Bytes as they lie on disk, MathJax (1.7 MB) left out; a host sends a third of them."""
     for page in [SITE / "book" / "intro.html", *(SITE / "notebooks").glob("*.html")]:
         first = [tag for tag in named(page, "img") if tag.at.get("loading") != "lazy"]
         waits = {tag.at["src"] for tag in named(page, "img")} - {tag.at["src"] for tag in first}
