@@ -12,7 +12,6 @@
   const picture = retinaPicture();
   const shapes = retinaShapes(description);
   const view = retinaInsideView();
-  const steps = shapes.stepsOf("unet_small", { in_channels: 3, num_classes: 1 });
   const number = (value, digits = 0) =>
     value.toLocaleString("en", { maximumFractionDigits: digits, minimumFractionDigits: digits });
   const say = (text) => (at("status").textContent = text);
@@ -23,106 +22,36 @@
   let busy = false;
   let waiting = null; // what the reader has asked for since
   let result = null;
+  let turn = 0; // counts what was opened; only the last one is answered
   const asked = { layer: "dec1.0", cuts: [] };
-  const point = { y: 0.5, x: 0.5 }; // of the map's height and width
-
-  // Batch norm and ReLU belong to the convolution that they follow: one button for all three.
-  const layers = [];
-  steps.forEach((step, i) => {
-    if (["Conv", "Transposed", "MaxPool"].includes(step.kind)) {
-      layers.push({ name: step.name, kind: step.kind, parts: [step.name], end: i + 1 });
-    } else if (["Norm", "ReLU"].includes(step.kind)) {
-      layers.at(-1).parts.push(step.name);
-      layers.at(-1).end = i + 1;
-    }
+  const net = retinaInsideNet(shapes, at("net"), asked, (isLayer) => {
+    if (isLayer) at("channel").value = 0;
+    look();
   });
-
-  // Parameters and shape of each layer, for an image of this size.
-  function measure(height, width) {
-    const { rows } = shapes.table(steps, { channels: 3, height, width });
-    for (const layer of layers) {
-      const parts = rows.filter(({ name }) => layer.parts.includes(name));
-      layer.parameters = parts.reduce((sum, row) => sum + row.parameters, 0);
-      layer.row = parts[0];
-    }
-  }
-
-  // ---- the network as a U of buttons: a row for each level, the encoder left, the decoder right
-
-  function button(text, small, pressed, action) {
-    const made = document.createElement("button");
-    made.type = "button";
-    made.append(text, document.createElement("br"), Object.assign(document.createElement("small"), { textContent: small }));
-    made.setAttribute("aria-pressed", pressed);
-    made.addEventListener("click", action);
-    return made;
-  }
-
-  const WORDS = { Conv: "conv", Transposed: "transposed", MaxPool: "pool" };
-
-  function layerButton(layer) {
-    const made = button(layer.name, `${WORDS[layer.kind]} ${layer.row.shape.replaceAll("x", "×")}`,
-      layer.name === asked.layer, () => {
-        asked.layer = layer.name;
-        at("channel").value = 0;
-        press();
-        look();
-      });
-    made.dataset.layer = layer.name;
-    return made;
-  }
-
-  function linkButton(name) {
-    const made = button("skip connection", "cut it", false, () => {
-      const cut = asked.cuts.includes(name);
-      asked.cuts = cut ? asked.cuts.filter((one) => one !== name) : [...asked.cuts, name];
-      press();
-      look();
-    });
-    made.dataset.link = name;
-    made.setAttribute("aria-label", `Cut the skip connection from ${name}`);
-    return made;
-  }
-
-  function press() {
-    for (const made of at("net").querySelectorAll("button")) {
-      const { layer, link } = made.dataset;
-      made.setAttribute("aria-pressed", layer ? layer === asked.layer : asked.cuts.includes(link));
-      if (link) made.querySelector("small").textContent = asked.cuts.includes(link) ? "is cut" : "cut it";
-    }
-  }
-
-  function drawNet() {
-    const first = layers.findIndex(({ kind }) => kind === "Transposed");
-    const heights = [...new Set(layers.map(({ row }) => row.height))].sort((a, b) => b - a);
-    at("net").replaceChildren(...heights.map((height) => {
-      const level = layers.filter(({ row }) => row.height === height);
-      const [down, up] = [level.filter((one) => layers.indexOf(one) < first), level.filter((one) => layers.indexOf(one) >= first)];
-      const line = document.createElement("div");
-      line.className = "inside-level";
-      line.append(...down.map(layerButton));
-      if (up.length) line.append(linkButton(down.at(-1).name));
-      line.append(...up.map(layerButton));
-      return line;
-    }));
-  }
+  const point = { y: 0.5, x: 0.5 }; // of the map's height and width
 
   // ---- the worker: one question at a time, and then the newest that has come since
 
   async function open() {
     if (!photo) return;
+    const mine = ++turn;
+    const angle = Number(document.getElementById("live-angle").value);
+    if (!(angle > 0 && angle <= settings.widest)) {
+      say(`The field angle must be above 0 and at most ${settings.widest} degrees.`);
+      return;
+    }
     say(`UNetSmall looks at ${photo.name}.`);
     worker?.terminate();
     [worker, busy, waiting] = [null, false, null];
     try {
       const model = await computer.load(at("weights").value);
       const decoded = await picture.decode(photo.file);
+      if (mine !== turn) return;
       const address = URL.createObjectURL(new Blob([retinaInsideText()], { type: "text/javascript" }));
       worker = new Worker(address);
       URL.revokeObjectURL(address);
       worker.onmessage = ({ data }) => answer(data);
       worker.onerror = (event) => answer({ error: event.message || "the memory does not suffice" });
-      const angle = Number(document.getElementById("live-angle").value);
       const card = own?.card.pixels_per_degree ? own.card : model.card; // at which scale it sees
       send({
         photo: decoded,
@@ -156,15 +85,14 @@
     if (error) {
       say(own ? `${own.name} does not fit: ${error}` : `It did not work: ${error}`);
       at("stage").hidden = true;
+      own = null;
       return;
     }
     result = found;
     const [height, width] = found.image.size.map((side) => 8 * Math.ceil(side / 8));
-    const changed = at("stage").hidden || layers[0].row?.height !== height || layers[0].row.width !== width;
-    measure(height, width);
     at("stage").hidden = false;
     at("stored").hidden = true;
-    if (changed) drawNet();
+    net.draw(height, width);
     show();
     if (waiting) {
       waiting = null;
@@ -179,13 +107,13 @@
 
   function show() {
     const { map } = result;
-    const layer = layers.find(({ name }) => name === asked.layer);
+    const layer = net.layer();
     at("channel").max = map.channels;
     const channel = Number(at("channel").value);
     const place = { y: Math.floor(point.y * map.height), x: Math.floor(point.x * map.width) };
     const frame = {
-      rows: shapes.receptiveField(steps.slice(0, layer.end), place.y),
-      columns: shapes.receptiveField(steps.slice(0, layer.end), place.x),
+      rows: shapes.receptiveField(net.steps.slice(0, layer.end), place.y),
+      columns: shapes.receptiveField(net.steps.slice(0, layer.end), place.x),
     };
     const ranges = view.drawMap(at("map"), map, channel, place);
     view.drawPhoto(at("photo"), result, Math.fround(threshold()), frame);
@@ -280,7 +208,7 @@
       at(name).value = value;
       at(`${name}-value`).textContent = number(value, SLIDERS[name]);
     }
-    press();
+    net.press();
     look();
   });
 
