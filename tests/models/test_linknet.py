@@ -10,7 +10,7 @@ from retina_course import create_model
 
 
 class TestLinkNet(ModelContract):
-    name = "linknet"
+    name, to_onnx = "linknet", False
     table, table_size = "linknet18_1cls_3x512x512", (1, 3, 512, 512)
     counts = [({"encoder": "resnet34"}, 21_641_537), ({"up": "upsample"}, 11_327_905)]
     wrong = [

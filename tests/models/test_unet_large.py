@@ -10,7 +10,7 @@ from retina_course.models import Folded, UNetLarge
 
 
 class TestUNetLarge(ModelContract):
-    name = "unet_large"
+    name, to_onnx = "unet_large", False
     table, table_size = "unet_large_3x80x80_out256", (1, 3, 80, 80)
     table_options = {"num_classes": 256}
     counts = [
