@@ -109,7 +109,7 @@ def lighten_styles(site: Path) -> None:
 def with_size(tag: str, page: Path, sizes: dict[Path, tuple[int, int]]) -> str:
     """An image's tag, lazy, with width and height so that nothing moves when the image comes."""
     source = re.search(r'src="([^"]+)"', tag)
-    if "loading=" in tag or not source:
+    if not source:
         return tag
     file = (page.parent / source[1]).resolve()
     if file.suffix not in (".png", ".jpg", ".jpeg", ".webp") or not file.is_file():
@@ -119,8 +119,11 @@ def with_size(tag: str, page: Path, sizes: dict[Path, tuple[int, int]]) -> str:
             scale = max(1, round(image.info.get("dpi", (0, 0))[0] / ONE_TO_ONE))
             sizes[file] = (round(image.width / scale), round(image.height / scale))
     width, height = sizes[file]
-    sized = "" if "width=" in tag else f' width="{width}" height="{height}"'
-    return f'<img loading="lazy" decoding="async"{sized}{tag[4:]}'
+    wanted = {"loading": "lazy", "decoding": "async"}
+    if "width=" not in tag:
+        wanted |= {"width": width, "height": height}
+    missing = [f' {key}="{value}"' for key, value in wanted.items() if f"{key}=" not in tag]
+    return f"<img{''.join(missing)}{tag[4:]}"
 
 
 def lighten_images(site: Path) -> None:
