@@ -3,12 +3,12 @@
     python -m benchmarks.measurement.real
 
 CHASE_DB1: the second observer against the first (28 photographs); each shipped network against the
-first observer, on the 20 photographs of ten children that it was not trained on; three of them
+first observer, on the 20 photographs of ten children that it was not trained on; two of them
 against themselves on ten photographs turned by 5 degrees or cropped; left against right eye. The
 widths of a network are read from its mask and from its probability map. A correction of the mean
 width is taken from the four training children. Which of four scores predicts an error is a rank
 correlation over the 20 photographs. HRF at half its size: healthy, diabetic and glaucomatous eyes,
-by the ground truth and by two networks. Vessel maps and rows wait in runs/measurement, so that a
+by the ground truth and by UNetSmall. Vessel maps and rows wait in runs/measurement, so that a
 second call only compares.
 
 Writes retina_course/results/measurement_real.json. It needs both sets (folder RETINA_COURSE_DATA).
@@ -49,8 +49,8 @@ PROGRAM = Program(
     data=("CHASE_DB1", "HRF"),
     inputs=("retina_course/weights/*.safetensors",),
 )
-RETESTED = ("unet_small", "unet_large", "retina_segmentor")
-ON_HRF = ("unet_small", "unet_small_any_camera")
+RETESTED = ("unet_small", "unet_large")
+ON_HRF = ("unet_small",)
 HALF = 2  # of the pixels of HRF, 54 per degree, every second one is taken
 GROUPS = {"h": "healthy", "dr": "diabetic retinopathy", "g": "glaucoma"}
 Table = dict[str, np.ndarray]

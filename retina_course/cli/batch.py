@@ -9,11 +9,12 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from retina_course import __version__
@@ -23,7 +24,7 @@ from retina_course.cli.field_angles import (
     photograph_angles,
     scale_facts,
 )
-from retina_course.cli.listing import Listing, Photo, find_masks, list_photographs
+from retina_course.cli.listing import Photo, find_masks, left_out, list_photographs
 from retina_course.cli.output import clear_up, memory_errors, message
 from retina_course.cli.own_files import PROGRAM, check_outputs, encode, mark_of
 from retina_course.cli.photo_table import SETTINGS, PhotoTable
@@ -36,7 +37,6 @@ from retina_course.inference.quality import photograph_warnings
 from retina_course.inference.scale import SCALE_KEYS, describe_scale, used_field_angle
 
 SHOWN = 12  # hexadecimal digits of a digest in the table
-MAX_OWN = 10  # results of earlier runs that are named
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class Batch:
     Parameters
     ----------
     command : str
-        "segment" or "detect".
+        "segment", "detect" or "measure".
     endings : sequence of str
         Of the result files.
     columns : sequence of str
@@ -92,6 +92,12 @@ class Batch:
         The diameter of the field of view in pixels of the photograph.
     field_angle : float, Path or None
         Its width in degrees, or a table; see `photograph_angles`.
+    is_mask : callable
+        Says of an image that it is a vessel map itself: its field of view is not looked for.
+    table : Path, optional
+        The table's file. Default: named like the command, in `output`.
+    more_settings : mapping, optional
+        Further settings of the command, by column.
     """
 
     command: str
@@ -106,6 +112,9 @@ class Batch:
     field_of_view: Path | None
     fov_diameter: float | None
     field_angle: FieldAngle
+    is_mask: Callable[[Tensor], bool] = lambda image: False
+    table: Path | None = None
+    more_settings: Mapping[str, object] = field(default_factory=dict)
 
     def run(self, given: Sequence[Path]) -> int:
         """Look at all photographs.
@@ -126,15 +135,17 @@ class Batch:
             There is no photograph, a mask or an angle is missing, or results would overwrite other
             files.
         """
-        listing = list_photographs(given, self.recursive)
+        listing = list_photographs(given, self.recursive, masks=self.command == "measure")
         masks = find_masks(listing, self.field_of_view)
         photos = listing.photos
         if not photos and not listing.unmatched:
-            raise ValueError(" ".join([f"No photograph in {_names(given)}.", *_left_out(listing)]))
+            raise ValueError(" ".join([f"No photograph in {_names(given)}.", *left_out(listing)]))
         angles = photograph_angles([photo.path for photo in photos], self.field_angle)
-        check_outputs([(p.path, p.stem) for p in photos], self.output, self.endings, self.command)
-        table = PhotoTable(self.output / f"{self.command}.csv", self.command, self.columns)
-        table.refuse_others([(photo.path, photo.stem) for photo in photos])
+        file = self.table or self.output / f"{self.command}.csv"
+        named = [(photo.path, photo.stem) for photo in photos]
+        check_outputs(named, self.output, self.endings, self.command, file)
+        table = PhotoTable(file, self.command, self.columns, tuple(self.more_settings))
+        table.refuse_others(named)
         if self.field_angle is not None and used_field_angle(None, self.card) is None:
             text = "the weights' card gives no pixels_per_degree: --field-angle changes nothing"
             print(f"retina-course: warning: {text}", file=sys.stderr)
@@ -152,7 +163,7 @@ class Batch:
                 rest = _names(photo.path for photo in photos[number:])
                 print(f"retina-course: stopped; not done: {rest}", file=sys.stderr)
                 return 1
-        for line in _left_out(listing):
+        for line in left_out(listing):
             print(f"retina-course: {line}", file=sys.stderr)
         if failed:
             count = len(photos) + len(listing.unmatched)
@@ -167,6 +178,7 @@ class Batch:
             "photograph": printable(str(photo.path)),
             "output": printable(photo.stem.as_posix()),
             **self.settings,
+            **self.more_settings,
             **{k: "" if v is None else v for k, v in angle_facts(angle, self.card).items()},
             f"{PROGRAM}{self.command}": __version__,
         }
@@ -194,7 +206,8 @@ class Batch:
         seconds = time.perf_counter() - started
         row["seconds"] = f"{seconds:.2f}"
         try:
-            (self.output / photo.stem).parent.mkdir(parents=True, exist_ok=True)
+            for folder in ((self.output / photo.stem).parent, table.path.parent):
+                folder.mkdir(parents=True, exist_ok=True)
             write_together({**files, table.path: table.with_row(row)})
         except (OSError, ValueError) as error:
             raise _CannotWrite(message(error)) from error
@@ -216,17 +229,20 @@ class Batch:
                 f"the photograph is {image.shape[2]}x{image.shape[1]}, its mask {mask} "
                 f"{given.shape[1]}x{given.shape[0]}. Give a mask of the same size."
             )
-        fov = as_fov(given, image)
+        is_mask = self.is_mask(image)
+        whole = torch.ones(image.shape[1:], dtype=torch.bool) if is_mask else None
+        fov = as_fov(whole if given is None else given, image)
         of_files = [str(note.message) for note in notes if note.category is ImageWarning]
         doubts = [text.removeprefix(f"{photo.path}: ") for text in of_files]
-        doubts += photograph_warnings(
-            image,
-            fov,
-            self.card,
-            fov_diameter=self.fov_diameter,
-            fov_is_given=mask is not None,
-            field_angle=angle,
-        )
+        if not is_mask:
+            doubts += photograph_warnings(
+                image,
+                fov,
+                self.card,
+                fov_diameter=self.fov_diameter,
+                fov_is_given=mask is not None,
+                field_angle=angle,
+            )
         found = self.look(photo.path, image, fov, angle)
         doubts += found.warnings
         for doubt in doubts:
@@ -243,6 +259,9 @@ class Batch:
             **found.values,
             "warnings": printable(" ".join(doubts)),
         }
+        if is_mask:
+            row["pixels_per_degree"] = ""  # no network has seen it
+            return found
         seen = describe_scale(diameter, angle, self.card)
         return replace(found, summary=f"{found.summary}; {seen}")
 
@@ -260,26 +279,13 @@ class Batch:
         of_card = [
             self.card.get(key) for key in ("fov_diameter", *SCALE_KEYS, "colours", "classes")
         ]
-        text = repr([*(str(row[column]) for column in SETTINGS), *of_card])
+        settings = (*SETTINGS, *self.more_settings)
+        text = repr([*(str(row[column]) for column in settings), *of_card])
         return f"{PROGRAM}{self.command} {hashlib.sha256(text.encode()).hexdigest()[:SHOWN]}"
 
 
 class _CannotWrite(Exception):
     """The results of a photograph cannot be written."""
-
-
-def _left_out(listing: Listing) -> list[str]:
-    """What of the folders was not used, one line each."""
-    lines = []
-    if listing.others:
-        lines.append(f"not images, skipped: {_names(listing.others)}")
-    if listing.own:
-        more = len(listing.own) - MAX_OWN
-        named = _names(listing.own[:MAX_OWN]) + (f" and {more} more" if more > 0 else "")
-        lines.append(f"made by retina-course, skipped: {named}")
-    if listing.folders:
-        lines.append(f"folders, not looked into without --recursive: {_names(listing.folders)}")
-    return lines
 
 
 def _names(paths: Iterable[object]) -> str:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from retina_course.cli.own_files import mark_of
+from retina_course.cli.own_files import PROGRAM, mark_of
 from retina_course.data.files import TEMPORARY
 from retina_course.data.image_files import is_photograph
 
+MAX_OWN = 10  # results of earlier runs that are named
 MASK_NAMES = ("", "_mask", "_fov")  # what follows the photograph's name in that of its mask
 
 
@@ -41,7 +42,7 @@ class Listing:
     unmatched : list of str
         Patterns that match no file.
     others : list of Path
-        Files that are no images.
+        Files that are not images.
     own : list of Path
         Files that `retina-course` made.
     folders : list of Path
@@ -55,7 +56,7 @@ class Listing:
     folders: list[Path] = field(default_factory=list)
 
 
-def list_photographs(given: Sequence[Path], recursive: bool) -> Listing:
+def list_photographs(given: Sequence[Path], recursive: bool, masks: bool = False) -> Listing:
     """Find out what the PHOTO arguments stand for.
 
     Parameters
@@ -64,6 +65,8 @@ def list_photographs(given: Sequence[Path], recursive: bool) -> Listing:
         Files, folders, and patterns with `*`, `?` or `[...]` that the shell did not expand.
     recursive : bool
         Look into the folders of folders.
+    masks : bool, default False
+        Vessel maps that `retina-course segment` made count as photographs, too.
 
     Returns
     -------
@@ -79,14 +82,39 @@ def list_photographs(given: Sequence[Path], recursive: bool) -> Listing:
                 listing.unmatched.append(str(path))
         for match in matches:
             if os.path.isdir(match):
-                _look_into(match, Path(), recursive, listing)
-            elif mark_of(match):
+                _look_into(match, Path(), recursive, listing, masks)
+            elif mark_of(match) and not (masks and _is_vessel_map(match)):
                 listing.own.append(match)
             else:
                 listing.photos.append(Photo(match, Path(stem_of(match))))
     unique = {(os.path.abspath(photo.path), photo.stem): photo for photo in listing.photos}
     listing.photos = list(unique.values())
     return listing
+
+
+def left_out(listing: Listing) -> list[str]:
+    """What of the folders was not used.
+
+    Parameters
+    ----------
+    listing : Listing
+        What the arguments stand for.
+
+    Returns
+    -------
+    list of str
+        One line for each kind of file.
+    """
+    lines = []
+    if listing.others:
+        lines.append(f"not images, skipped: {_names(listing.others)}")
+    if listing.own:
+        more = len(listing.own) - MAX_OWN
+        named = _names(listing.own[:MAX_OWN]) + (f" and {more} more" if more > 0 else "")
+        lines.append(f"made by retina-course, skipped: {named}")
+    if listing.folders:
+        lines.append(f"folders, not looked into without --recursive: {_names(listing.folders)}")
+    return lines
 
 
 def stem_of(path: Path) -> str:
@@ -165,16 +193,27 @@ def _masks_of(photo: Photo, folder: Path) -> list[Path]:
     ]
 
 
-def _look_into(folder: Path, below: Path, recursive: bool, listing: Listing) -> None:
+def _names(paths: Sequence[object]) -> str:
+    return ", ".join(map(str, paths))
+
+
+def _is_vessel_map(path: Path) -> bool:
+    """Whether a file is the NAME_vessels.png that `retina-course segment` wrote."""
+    return path.name.endswith("_vessels.png") and mark_of(path).startswith(f"{PROGRAM}segment ")
+
+
+def _look_into(folder: Path, below: Path, recursive: bool, listing: Listing, masks: bool) -> None:
     """Sort the files of a folder into the lists; `below` is its place in the output folder."""
     for path in sorted(folder.iterdir()):
         if os.path.isdir(path):
             if recursive and not path.is_symlink():  # a link may lead back here
-                _look_into(path, below / path.name, recursive, listing)
+                _look_into(path, below / path.name, recursive, listing, masks)
             else:
                 listing.folders.append(path)
         elif not os.path.isfile(path):  # a device, or a link to nowhere
             listing.others.append(path)
+        elif masks and _is_vessel_map(path):
+            listing.photos.append(Photo(path, below / stem_of(path)))
         elif mark_of(path) or path.name.startswith(TEMPORARY):
             listing.own.append(path)
         elif is_photograph(path):

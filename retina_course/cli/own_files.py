@@ -93,7 +93,11 @@ def mark_of(path: Path) -> str:
 
 
 def check_outputs(
-    inputs: Sequence[tuple[Path, Path]], output: Path, endings: Sequence[str], command: str
+    inputs: Sequence[tuple[Path, Path]],
+    output: Path,
+    endings: Sequence[str],
+    command: str,
+    table: Path | None = None,
 ) -> None:
     """Refuse, before anything is written, what would overwrite a file that is not a result.
 
@@ -106,7 +110,9 @@ def check_outputs(
     endings : sequence of str
         What is written for each photograph: "vessels.png".
     command : str
-        "segment" or "detect".
+        "segment", "detect" or "measure".
+    table : Path, optional
+        The table's file. Default: named like the command, in `output`.
 
     Raises
     ------
@@ -133,7 +139,7 @@ def check_outputs(
         place = output / stem.parent
         if os.path.lexists(place) and not os.path.isdir(place):
             problems.append(f"{place} (not a folder)")
-    table = output / f"{command}.csv"
+    table = table or output / f"{command}.csv"
     if os.path.lexists(table) and mark_of(table) != f"{PROGRAM}{command}":
         problems.append(f"{table} (not made by retina-course {command})")
     if problems:

@@ -15,11 +15,13 @@ from retina_course.cli import (
     commands,
     evaluate_command,
     inputs,
+    measure_command,
     output,
     photo_commands,
     train_command,
 )
 from retina_course.cli.field_angles import add_field_angle
+from retina_course.cli.measure_options import add_measurement
 from retina_course.cli.options import (
     add_data,
     add_device,
@@ -83,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_subparsers(title="commands", metavar="COMMAND", required=True).add_parser
     _segment(add)
     _detect(add)
+    _measure(add)
     _train(add)
     _evaluate(add)
     _export(add)
@@ -128,6 +131,26 @@ def _detect(add: AddParser) -> None:
         "see the card's scores (`retina-course models`). " + commands.NOT_MEDICAL,
     )
     add_photographs(parser, "retina_net", "boxes with a score of at least T")
+
+
+def _measure(add: AddParser) -> None:
+    """The command `measure`."""
+    parser = _command(
+        add,
+        "measure",
+        measure_command.measure_photographs,
+        "measure the vessels in photographs or in masks: widths, lengths, tortuosity",
+        "retina-course measure eye.jpg -o table.csv --field-angle 45\n"
+        "retina-course measure photos -o table.csv --recursive --disc discs.csv\n"
+        "retina-course measure masks/*.png -o table.csv --field-of-view fov.png",
+        "Writes a row for each photograph or mask, with units in the columns' names, and beside "
+        "what was validated its bias and limits of agreement in percent: for photographs those of "
+        "the network against an observer, for masks those of two observers. A picture of each "
+        "shows what was measured. Photographs are segmented first; masks are white on black, or "
+        "red arteries, blue veins and green crossings. " + commands.NOT_MEDICAL,
+    )
+    add_photographs(parser, VESSELS, "vessel where the probability is at least T")
+    add_measurement(parser)
 
 
 def _train(add: AddParser) -> None:

@@ -1,4 +1,4 @@
-"""The table of a folder of results: `segment.csv` or `detect.csv`, one row per photograph."""
+"""The table of a folder of results: `segment.csv` for example, one row per photograph."""
 
 import csv
 import io
@@ -32,14 +32,19 @@ class PhotoTable:
     path : Path
         The file; it may be absent.
     command : str
-        "segment" or "detect"; see `own_files` for the mark.
+        "segment", "detect" or "measure"; see `own_files` for the mark.
     results : sequence of str
         The columns of the command's results.
+    settings : sequence of str, optional
+        Columns of the command's own settings, besides `SETTINGS`.
     """
 
-    def __init__(self, path: Path, command: str, results: Sequence[str]) -> None:
+    def __init__(
+        self, path: Path, command: str, results: Sequence[str], settings: Sequence[str] = ()
+    ) -> None:
         self.path = path
-        self.columns = [*COLUMNS, *results, *SETTINGS, *LAST, f"{PROGRAM}{command}"]
+        self.settings = (*SETTINGS, *settings)
+        self.columns = [*COLUMNS, *results, *self.settings, *LAST, f"{PROGRAM}{command}"]
 
     def holds(self, row: Mapping[str, object]) -> bool:
         """Whether the file has a row of the same photograph with the same settings, done.
@@ -60,7 +65,7 @@ class PhotoTable:
             The file has become something else.
         """
         known = self._read()[1].get(str(row["output"]))
-        same = known and all(known.get(column) == str(row[column]) for column in SETTINGS)
+        same = known and all(known.get(column) == str(row[column]) for column in self.settings)
         return bool(same and known and not known.get("error"))
 
     def refuse_others(self, inputs: Sequence[tuple[Path, Path]]) -> None:
@@ -126,7 +131,7 @@ class PhotoTable:
                 rows = {row["output"]: row for row in found}
         except (KeyError, UnicodeError, csv.Error) as error:
             raise ValueError(
-                f"{self.path} is no table of {self.columns[-1]} any more ({error!r}). Move it "
+                f"{self.path} is not a table of {self.columns[-1]} any more ({error!r}). Move it "
                 "away, or give another folder (-o)."
             ) from error
         return [*self.columns, *(name for name in own if name not in self.columns)], rows
