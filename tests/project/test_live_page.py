@@ -140,6 +140,17 @@ def test_what_is_no_fundus_photograph_is_said(tmp_path):
 
 
 @needs_node
+def test_grey_is_unusual_for_networks_that_learned_from_colours(tmp_path):
+    grey = (
+        synthetic(160, 160, seed=4).mean(axis=2, keepdims=True).astype(np.uint8).repeat(3, axis=2)
+    )
+    names = ["unet_small", "unet_small_any_camera"]
+    jobs = [segment_job(tmp_path, name, grey, angle=7) for name in names]
+    tinted, plain = run(tmp_path, jobs)
+    assert "tinted" in " ".join(tinted["unusual"]) and plain["unusual"] == []
+
+
+@needs_node
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
 def test_colour_profiles_are_taken_out_and_the_pixels_stay(tmp_path, kind):
     file = tmp_path / "eye"

@@ -155,10 +155,8 @@ function retinaField(bounds) {
     if (Math.max(...spread) < bounds.blank) {
       found.push("It has nearly one colour.");
     } else if (saturation < bounds.grey) {
-      found.push(
-        tinted
-          ? "It is grey; the network sees it tinted as the photographs that it learned from."
-          : "It is grey; this network has seen photographs of many colours, and sees it as it is.");
+      // The networks for any camera have seen all colours, and find vessels in grey as well.
+      if (tinted) found.push("It is grey; the network sees it tinted as the photographs that it learned from.");
     } else if (!(mean[0] > mean[1] && mean[1] > mean[2])) {
       found.push(`Its mean colours are red ${red}, green ${green}, blue ${blue}; in the retina red is the strongest and blue the weakest.`);
     }
