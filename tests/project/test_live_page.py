@@ -114,10 +114,11 @@ def test_photographs_get_the_map_of_the_package(tmp_path):
 )
 def test_real_photographs_get_the_map_of_the_package(tmp_path):
     photographs = ChaseDB1(Path(DATA, "CHASE_DB1"), "test")
+    names = ["unet_small", "unet_small_any_camera", "unet_small"]
     images = [photographs[i].image for i in (0, 9, 19)]
-    jobs = [segment_job(tmp_path, "unet_small", image) for image in images]
-    for job, log, image in zip(jobs, run(tmp_path, jobs), images, strict=True):
-        assert_equal(job, log, "unet_small", image)
+    jobs = [segment_job(tmp_path, name, image) for name, image in zip(names, images, strict=True)]
+    for job, log, name, image in zip(jobs, run(tmp_path, jobs), names, images, strict=True):
+        assert_equal(job, log, name, image)
         assert log["unusual"] == []
 
 
