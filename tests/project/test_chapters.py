@@ -10,8 +10,6 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 TOO_LONG = {
     "03_losses",
     "05_training",
-    "06_unet_small",
-    "07_unet_large",
     "08_segnet",
     "09_retina_unet",
     "10_retina_net",

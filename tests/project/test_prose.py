@@ -20,8 +20,6 @@ with Path(__file__).with_name("banned_words.csv").open(encoding="utf-8", newline
     BANNED = [(re.compile(row["wording"]), row) for row in csv.DictReader(file)]
 # Notebooks that are not corrected yet. A notebook leaves this list when it is.
 PENDING = {
-    "06_unet_small",
-    "07_unet_large",
     "08_segnet",
 }
 # These two are written by programs.
