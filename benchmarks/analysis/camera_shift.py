@@ -20,6 +20,7 @@ the highest go into the card of the network, and `segment` warns of a map that e
 Writes retina_course/results/camera_shift/NETWORK.json. It needs both sets (RETINA_COURSE_DATA).
 """
 
+import json
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,8 @@ def main() -> None:
         write_json(RESULTS / "camera_shift" / f"{name}.json", found)
         if options.cards:
             path = WEIGHTS / f"{name}.json"
-            write_json(path, read_json(path) | {"expected_f1": found["expected_f1"]})
+            card = read_json(path) | {"expected_f1": found["expected_f1"]}
+            path.write_text(json.dumps(card, indent=2, ensure_ascii=False) + "\n", "utf-8")
         print(f"written   {name}", flush=True)
 
 
