@@ -138,9 +138,14 @@ def _alone(
     wide: NDArray[np.float64],
     free: list[bool],
 ) -> NDArray[np.bool_]:
-    """Where the profile crosses this vessel alone: away from branch points and free ends."""
+    """Where the profile crosses this vessel alone: away from branch points, ends, image border."""
     place = line.place
+    height, across = graph.radius.shape
+    reach = wide[:, None] / 2 + 1
     alone = np.ones(len(place), dtype=bool)
+    for side in (-1, 1):  # beyond the border there is nothing to measure
+        x, y = (line.points + side * reach * line.normal).T
+        alone &= (x >= 0) & (y >= 0) & (x <= across - 1) & (y <= height - 1)
     for end, is_free, away in zip(ends, free, (place, place[-1] - place), strict=True):
         if end >= 0:
             x, y = graph.nodes[end].round().astype(int)
