@@ -1,6 +1,7 @@
 """The rows of the benchmark whose networks had the same budget, for the chapters."""
 
 import math
+from typing import Any
 
 from retina_course.results.stored import read, read_all
 from retina_course.results.tables import Table
@@ -34,13 +35,9 @@ def equal_budget(*networks: str) -> Table:
     ['Prediction', 'AUC', 'F1']
     """
     scores = ("auc", "f1", "sensitivity", "specificity")
-    stored = read_all(".json", "equal_budget")
-    known = sorted({run["network"] for run in stored})
     rows = []
     for name in networks:
-        if name not in known:
-            raise ValueError(f"No row of {name!r}. Available: {', '.join(known)}.")
-        runs = [run for run in stored if run["network"] == name]
+        runs = _runs(name)
         pooled = [run["flips"]["pooled"] for run in runs]
         means = [math.fsum(one[score] for one in pooled) / len(pooled) for score in scores]
         recipe = [f"{runs[0]['steps']:,}", f"{runs[0]['lr']:g}", str(len(runs))]
@@ -50,3 +47,51 @@ def equal_budget(*networks: str) -> Table:
     head = ["Prediction", "AUC", "F1", "Sensitivity", "Specificity"]
     head += ["Steps", "Learning rate", "Seeds"]
     return Table(head, [*rows, ["second observer", *values, "", "", ""]])
+
+
+def budget_scores(network: str) -> Table:
+    """Tabulate all pooled scores of a network's rows in `equal_budget`.
+
+    Parameters
+    ----------
+    network : str
+        Name of the network.
+
+    Returns
+    -------
+    Table
+        One row per score: mean over the seeds, the second observer, an empty prediction.
+
+    Raises
+    ------
+    ValueError
+        If there is no row of this network.
+
+    Examples
+    --------
+    >>> from retina_course import results
+    >>> results.budget_scores("segnet").head
+    ['Score', 'segnet', 'second observer', 'empty prediction']
+    """
+    pooled = [run["flips"]["pooled"] for run in _runs(network)]
+    base = read("unet_small_chase_db1")
+    others = [base[key]["pooled"] for key in ("second_observer", "empty")]
+    rows = [
+        [
+            score,
+            f"{math.fsum(one[score] for one in pooled) / len(pooled):.4f}",
+            *(f"{other[score]:.4f}" if score in other else "-" for other in others),
+        ]
+        for score in pooled[0]
+    ]
+    return Table(["Score", network, "second observer", "empty prediction"], rows)
+
+
+def _runs(network: str) -> list[dict[str, Any]]:
+    """The stored rows of one network, one per seed."""
+    stored = read_all(".json", "equal_budget")
+    found = [run for run in stored if run["network"] == network]
+    if not found:
+        known = sorted({run["network"] for run in stored})
+        raise ValueError(f"No row of {network!r}. Available: {', '.join(known)}.")
+    return found

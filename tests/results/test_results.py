@@ -96,6 +96,8 @@ def test_equal_budgets_are_means_over_the_seeds_beside_the_second_observer(resul
     assert rows["segnet"][2] == f"{mean:.4f}" and rows["segnet"][-1] == str(len(runs)) == "2"
     person = result["second_observer"]["pooled"]
     assert rows["second observer"][2] == f"{person['f1']:.4f}"
+    scores = {row[0]: row[1:] for row in results.budget_scores("segnet").rows}
+    assert scores["f1"] == [f"{mean:.4f}", f"{person['f1']:.4f}", "0.0000"]
     with pytest.raises(ValueError, match="No row of 'vgg'. Available: linknet, "):
         results.equal_budget("vgg")
 
