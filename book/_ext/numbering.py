@@ -86,6 +86,16 @@ def links_inside(app, docname, source):
     source[0] = re.sub(rf"\]\({base}(\w+)/(\w+)\.html(#[^)\s]+)?\)", inside, source[0])
 
 
+def add_anchors(app, doctree):
+    """Give headings the anchors that links are written with, where Sphinx makes other ones."""
+    slugs = app.env.metadata[app.env.docname].get("myst_slugs", {})
+    by_id = {name: slug for slug, (_, name, _) in slugs.items()}
+    for section in doctree.findall(nodes.section):
+        slug = by_id.get(section["ids"][0])
+        if slug and slug not in section["ids"]:
+            section["ids"].append(slug)
+
+
 def setup(app):
     app.add_enumerable_node(
         table_figure,
@@ -94,5 +104,6 @@ def setup(app):
     )
     app.add_transform(CaptionsAboveTables)
     app.connect("source-read", links_inside)
+    app.connect("doctree-read", add_anchors)
     app.connect("env-get-updated", assign, priority=600)  # after Sphinx's own numbers
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -3,8 +3,10 @@
 import re
 from pathlib import Path
 
+import nbformat
 import pytest
-from test_book import BARE, PAGES, SITE, config, links, loaded, named
+from run_notebooks import ROOT
+from test_book import BARE, PAGES, SITE, anchors, config, links, loaded, named
 
 pytestmark = pytest.mark.skipif(not PAGES, reason="the book is not built: make book")
 READ = [page for page in PAGES if page not in BARE and page.parent != SITE]
@@ -74,6 +76,17 @@ def test_a_number_in_the_text_is_that_of_the_figure_it_links():
         pattern = r'href="#([\w-]+)"[^>]*>(?:<span[^>]*>)?((?:Fig\.|Table) [^<]*)<'
         for name, number in re.findall(pattern, text):
             assert numbers[name] == number, (page, name)
+
+
+def test_links_of_notebooks_lead_to_places_of_the_published_book():
+    base = config()["html_baseurl"]
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        cells = nbformat.read(path, as_version=4).cells
+        text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+        for address in re.findall(rf"\]\({re.escape(base)}([^)\s]+)\)", text):
+            page, _, anchor = address.partition("#")
+            assert (SITE / page).is_file(), (path.name, address)
+            assert not anchor or anchor in anchors(SITE / page), (path.name, address)
 
 
 def test_no_icon_script_and_mathjax_only_for_formulas():
