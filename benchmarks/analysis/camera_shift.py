@@ -56,6 +56,7 @@ NETWORKS = (
     "unet_small_any_camera",
     "retina_segmentor",
     "retina_segmentor_any_camera",
+    "w_net_any_camera",
 )
 ONE_CAMERA = ("unet_small", "retina_segmentor")  # trained on CHASE_DB1 alone
 KEPT_BINS = 512
