@@ -54,7 +54,7 @@ def texts(path: Path) -> Iterator[str]:
     elif path.suffix == ".py":
         yield from strings(path.read_text(encoding="utf-8"))
     else:
-        yield path.read_text(encoding="utf-8")
+        yield re.sub(r"<[^<>]*>", "", path.read_text(encoding="utf-8"))  # no tags of HTML
 
 
 def found(path: Path) -> list[str]:
