@@ -10,7 +10,6 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 TOO_LONG = {
     "03_losses",
     "05_training",
-    "08_segnet",
     "09_retina_unet",
     "10_retina_net",
     "11_retina_unet_detector",
