@@ -15,6 +15,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 from run_notebooks import ROOT, text, write
+from standalone import furnish
 from standalone import GENERATED
 
 WORDS_PER_MINUTE, LINES_PER_MINUTE = 150, 10
@@ -72,7 +73,7 @@ def main(arguments: list[str]) -> None:
         for cell in notebook.cells:
             if cell.cell_type == "markdown":
                 cell.source = HEAD.sub(str(number), cell.source)
-        write(path, text(notebook))
+        write(path, text(furnish(notebook, path)))
         pages = {at: with_minutes(page, path.stem, number) for at, page in pages.items()}
         print(f"{path.stem}: {words(notebook)} words, {lines(notebook)} lines, {number} minutes")
     for at, page in pages.items():

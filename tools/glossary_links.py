@@ -14,6 +14,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 from run_notebooks import ROOT, text, write
+from standalone import furnish
 from standalone import GENERATED
 
 GLOSSARY = ROOT / "book" / "glossary.md"
@@ -92,7 +93,7 @@ def main(arguments: list[str]) -> None:
             word = cell.source[begin:end]
             linked = f"[{word}](../book/glossary.md#{where})"
             cell.source = cell.source[:begin] + linked + cell.source[end:]
-        write(path, text(notebook))
+        write(path, text(furnish(notebook, path)))
         print(f"{path.stem}: {len(missing)} terms linked")
 
 
