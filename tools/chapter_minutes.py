@@ -15,8 +15,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 from run_notebooks import ROOT, text, write
-from standalone import furnish
-from standalone import GENERATED
+from standalone import GENERATED, furnish
 
 WORDS_PER_MINUTE, LINES_PER_MINUTE = 150, 10
 MAX_WORDS, MAX_LINES = 3500, 300

@@ -14,8 +14,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 from run_notebooks import ROOT, text, write
-from standalone import furnish
-from standalone import GENERATED
+from standalone import GENERATED, furnish
 
 GLOSSARY = ROOT / "book" / "glossary.md"
 # Words that mostly have another meaning in running text; they are linked by hand.
