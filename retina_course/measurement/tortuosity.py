@@ -31,7 +31,7 @@ class Tortuosity:
 
     @property
     def arc_chord(self) -> float:
-        """Arc length by chord: 1 for a straight vessel; it has no unit."""
+        """Length of the arc divided by that of the chord, 1 for a straight vessel; without unit."""
         return self.arc / self.chord if self.chord > 0 else float("inf")
 
     @property
