@@ -15,6 +15,18 @@ from retina_course.data.cameras import RandomCameras, Scaled
 from retina_course.data.jpeg import jpeg
 from retina_course.data.synthetic import make_fundus
 
+# Mean and standard deviation of the difference that a change makes, and of that between red and
+# blue, over 80 images: any other order, range or sign gives other numbers.
+DIFFERENCES = {
+    "lesions": (0.00001, 0.00564, 0.00687),
+    "light": (0.00563, 0.04992, 0.06231),
+    "field_edge": (-0.01409, 0.08483, 0.11663),
+    "focus": (0.00010, 0.02971, 0.03716),
+    "sensor": (0.00172, 0.02797, 0.03557),
+    "tones": (0.00246, 0.12824, 0.21872),
+    "compression": (0.00194, 0.02235, 0.03190),
+    "change": (-0.00516, 0.13573, 0.21083),
+}
 CHANGES = ("lesions", "light", "field_edge", "focus", "tones", "compression")
 
 
@@ -129,6 +141,15 @@ def test_every_change_changes_images_one_by_one_and_moves_nothing(name):
     # Outside the field of view it stays dark: no change paints the surround.
     outside = ~make_fundus(96, 0).fov
     assert changed[..., outside].mean() < 0.02
+
+
+@pytest.mark.parametrize("name", DIFFERENCES)
+def test_changes_are_as_large_as_they_were(name):
+    images = eyes(2, 64).repeat(40, 1, 1, 1)
+    extra = (appearance.noise_bank(64),) if name in ("sensor", "change") else ()
+    moved = getattr(appearance, name)(images, *extra, generator(5)) - images
+    found = moved.mean(), moved.std(), (moved[:, 0] - moved[:, 2]).std()
+    assert [value.item() for value in found] == pytest.approx(DIFFERENCES[name], abs=2e-5)
 
 
 def test_light_is_smooth_and_the_same_for_all_colours():

@@ -87,6 +87,32 @@ def test_every_setting_of_the_recipe_reaches_the_crops(monkeypatch, eyes):
     assert seen["device"] == device and len(seen["sources"]) == 2
 
 
+def test_what_is_for_the_loop_reaches_the_loop(monkeypatch, eyes):
+    asked = {}
+
+    def loop(model, batch, steps, **options):
+        asked.update(options, steps=steps)
+        return any_camera.History()
+
+    monkeypatch.setattr(any_camera, "fit", loop)
+    recipe = CameraRecipe(7, 2, 32, 2e-3, (1.0, 2.0), average=0.5)
+    train_any_camera("unet_small", [eyes], recipe, seed=3, precision=torch.bfloat16, every=9)
+    known = {"steps": 7, "lr": 2e-3, "average": 0.5, "seed": 3, "every": 9}
+    assert {key: asked[key] for key in known} == known and asked["precision"] is torch.bfloat16
+
+
+def test_what_is_around_the_field_becomes_black():
+    bright = photograph()
+    white = np.where(bright.fov[..., None], bright.image, 255).astype(np.uint8)
+    bright = Photograph("b", "b", white, bright.ground_truth, bright.fov, field_angle=40.0)
+    assert stack_scaled([bright], 2.0).images[0, :, 2, 2].max() < 0.05
+
+
+def test_synthetic_eyes_follow_their_seed(eyes):
+    assert torch.equal(synthetic_eyes(2, 2.0, seed=3).images, eyes.images)
+    assert not torch.equal(synthetic_eyes(2, 2.0, seed=4).images, eyes.images)
+
+
 def test_a_killed_run_goes_on_to_the_same_weights(tmp_path, eyes):
     recipe = CameraRecipe(4, 2, 32, 1e-3, (1.0, 2.0), average=0.5)
     whole, history = train_any_camera("unet_small", [eyes], recipe, progress=False)
