@@ -71,7 +71,7 @@ def test_a_share_that_no_bias_has_is_an_error(fraction):
 
 def test_larger_networks_learn_at_a_lower_rate():
     assert learning_rate("unet_small") == learning_rate("unet_large") == 1e-2
-    assert learning_rate("linknet") == learning_rate("segnet") == 1e-3
+    assert learning_rate("linknet") == learning_rate("retina_segmentor") == 1e-3
 
 
 def test_a_network_is_built_with_its_options():
