@@ -12,7 +12,6 @@ TOO_LONG = {
     "05_training",
     "09_retina_unet",
     "10_retina_net",
-    "14_benchmark",
 }
 every_chapter = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
