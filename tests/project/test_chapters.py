@@ -11,7 +11,6 @@ TOO_LONG = {
     "03_losses",
     "05_training",
     "09_retina_unet",
-    "10_retina_net",
 }
 every_chapter = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
