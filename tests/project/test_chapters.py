@@ -10,7 +10,6 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 TOO_LONG = {
     "03_losses",
     "05_training",
-    "09_retina_unet",
 }
 every_chapter = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
