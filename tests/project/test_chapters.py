@@ -8,7 +8,6 @@ from run_notebooks import ROOT
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # Chapters above the limits. A chapter leaves this list when it meets them; none is added.
 TOO_LONG = {
-    "03_losses",
     "05_training",
 }
 every_chapter = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
