@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from nbclient import NotebookClient
+from execution import execute
 from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 from standalone import furnish
@@ -41,22 +41,6 @@ METADATA = {
 CELL_METADATA = ("tags", "mystnb")
 HIDDEN_INPUT = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
 HIDDEN_OUTPUT = {"hide-output", "hide-cell"}
-SECONDS_PER_CELL = 600
-
-
-def execute(notebook: NotebookNode, folder: Path) -> None:
-    """Run all cells in a fresh kernel, with `folder` as its working directory."""
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    NotebookClient(
-        notebook,
-        timeout=SECONDS_PER_CELL,
-        kernel_name="python3",
-        record_timing=False,
-        coalesce_streams=True,
-        resources={"metadata": {"path": str(folder)}},
-    ).execute()
 
 
 def normalise(notebook: NotebookNode) -> NotebookNode:

@@ -16,7 +16,7 @@ from benchmarks.common.index import Program
 from benchmarks.common.provenance import device_name, provenance
 from retina_course.data.files import write_atomically
 from retina_course.training import default_device
-from tools.run_notebooks import execute
+from tools.execution import execute
 
 PROGRAM = Program(
     __file__,

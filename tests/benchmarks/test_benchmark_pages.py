@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -20,6 +22,12 @@ def test_the_page_of_times_shows_what_is_stored_for_every_chapter():
     assert linked == sorted(linked)
     names = {path.name for path in (ROOT / "notebooks").glob("*.ipynb")}
     assert {name for name in names if name[0].isdigit()} <= set(linked) <= names
+
+
+def test_the_program_starts_without_the_tests_path_to_the_tools():
+    command = [sys.executable, "-m", "benchmarks.speed.notebook_times", "--help"]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert found.returncode == 0 and "notebook_times" in found.stdout, found.stderr
 
 
 def test_another_device_adds_a_column(tmp_path, monkeypatch):
