@@ -5,13 +5,13 @@ the retina, whatever the number of pixels. Cameras have 20 to 60 degrees, most o
 scanning ones up to 200.
 """
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 
 from retina_course.data.folders import key
 from retina_course.data.reading import MAX_LISTED
+from retina_course.data.tables import read_table
 
 WIDEST = 200.0  # degrees, the widest of the cameras that are sold
 COLUMNS = ("file", "degrees")
@@ -80,25 +80,14 @@ def read_field_angles(path: Path) -> dict[str, float]:
     {'left.jpg': 45.0}
     """
     angles: dict[str, float] = {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            header = reader.fieldnames or []
-            if not set(COLUMNS) <= set(header):
-                raise ValueError(
-                    f"{path} has the columns {', '.join(header) or 'none'}; expected "
-                    f"{' and '.join(COLUMNS)}, separated by a comma."
-                )
-            for row in reader:
-                name, where = row["file"] or "", f"{path}, line {reader.line_num}"
-                if not name or name in angles:
-                    raise ValueError(f"{where}: {f'{name} stands twice' if name else 'no file'}.")
-                try:
-                    angles[name] = check_field_angle(row["degrees"])
-                except ValueError as problem:
-                    raise ValueError(f"{where}, {name}: {problem}") from None
-    except (OSError, UnicodeError, csv.Error) as problem:
-        raise ValueError(f"{path} cannot be read as a table of angles: {problem}") from problem
+    for where, row in read_table(path, COLUMNS, "angles"):
+        name = row["file"] or ""
+        if not name or name in angles:
+            raise ValueError(f"{where}: {f'{name} stands twice' if name else 'no file'}.")
+        try:
+            angles[name] = check_field_angle(row["degrees"])
+        except ValueError as problem:
+            raise ValueError(f"{where}, {name}: {problem}") from None
     return angles
 
 
