@@ -1,0 +1,26 @@
+"""What `segment` warns by is what the programs have stored."""
+
+import pytest
+
+from retina_course import weights
+from retina_course.inference.doubt import MARGIN
+from retina_course.results.stored import read_all
+
+POOR = 0.6
+
+
+@pytest.mark.parametrize("row", read_all(".json", "camera_shift"), ids=lambda row: row["model"])
+def test_the_card_has_the_range_that_was_measured(row):
+    _, card = weights.load(row["model"])
+    assert card["expected_f1"] == row["expected_f1"] and card["threshold"] == row["threshold"]
+
+
+def test_the_margin_finds_as_many_poor_maps_as_its_comment_says():
+    (rows,) = (row for row in read_all(".json", "doubtful_maps") if row["model"] == "unet_small")
+    training = [row for row in rows["photographs"] if "training" in row["set"]]
+    lowest = min(row["expected_f1"] for row in training if row["damage"] == "as it is")
+    told = {poor: [] for poor in (True, False)}
+    for row in training:
+        told[row["f1"] < POOR].append(row["expected_f1"] < lowest - MARGIN)
+    assert (sum(told[True]), len(told[True])) == (23, 31)
+    assert (sum(told[False]), len(told[False])) == (0, 14)
