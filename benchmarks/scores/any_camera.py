@@ -2,9 +2,11 @@
 
     python -m benchmarks.scores.any_camera list
     python -m benchmarks.scores.any_camera run --output runs/any_camera [--only NAME ...]
+    python -m benchmarks.scores.any_camera run --only retina_segmentor_both_8000 --steps 8000
 
 Each piece trains one network: on both sets ("both"), on one set ("chase", "hrf"), on synthetic eyes
-alone ("synthetic"), or on both without a fold of their children ("not_a", "not_b"). The recipe was
+alone ("synthetic"), or on both without a fold of their children ("not_a", "not_b"). With --steps a
+piece has another number of steps than the budget, and carries it in its name. The recipe was
 chosen by trials that looked at the other set's training half only, see benchmarks/gpu/plan.py.
 A run can be killed at any time, and goes on where it was. A finished piece writes a row into
 retina_course/results/any_camera/: what it scores on training photographs that it has not seen, at
@@ -67,29 +69,34 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("runs/any_camera"))
     parser.add_argument("--only", nargs="+", default=[""], help="pieces whose name begins so")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--steps", type=int, help="instead of the budget's")
     options = parser.parse_args()
     for seed in options.seeds:
         for source in SOURCES:
             for network in BUDGET:
-                name = f"{network}_{source}_seed{seed}"
+                steps = f"_{options.steps}" if options.steps else ""
+                name = f"{network}_{source}{steps}_seed{seed}"
                 if not name.startswith(tuple(options.only)):
                     continue
                 done = (ROWS / f"{name}.json").exists()
                 print("finished" if done else "open    ", name, flush=True)
                 if options.action == "run" and not done:
                     try:
-                        run(name, network, source, seed, options.output)
+                        changed = {"steps": options.steps} if options.steps else {}
+                        recipe = CameraRecipe(**BUDGET[network] | changed)
+                        run(name, network, source, seed, recipe, options.output)
                     except Exception:  # the other pieces do not depend on this one
                         traceback.print_exc()
 
 
-def run(name: str, network: str, source: str, seed: int, output: Path) -> None:
+def run(
+    name: str, network: str, source: str, seed: int, recipe: CameraRecipe, output: Path
+) -> None:
     """Train one piece, and write its row."""
     folder, device = output / name, default_device()
     begun = folder / "begun.json"
     if not begun.exists():
         write_json(begun, provenance(device, PROGRAM))
-    recipe = CameraRecipe(**BUDGET[network])
     shares, sources = training_images(source)
     precision = torch.bfloat16 if device.type == "cpu" else default_precision(device)
     model, history = train_any_camera(
