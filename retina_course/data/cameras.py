@@ -114,7 +114,7 @@ class RandomCameras:
     strength: float = 1.0
     seed: int = 0
     device: torch.device | None = None
-    _pyramids: list[list[Tensor]] = field(init=False, repr=False)
+    _pyramids: list[list[tuple[Tensor, Tensor]]] = field(init=False, repr=False)
     _noise: Tensor = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -136,7 +136,7 @@ class RandomCameras:
             )
         device = self.device or self.sources[0].images.device
         self._pyramids = [
-            _pyramid(torch.cat([s.images, s.targets], 1).to(device), s.pixels_per_degree / low)
+            _pyramid((s.images.to(device), s.targets.to(device)), s.pixels_per_degree / low)
             for s in self.sources
         ]
         self._noise = appearance.noise_bank(self.size, self.seed).to(device)
@@ -160,7 +160,7 @@ class RandomCameras:
         step = source.pixels_per_degree / scale  # pixels of the source per pixel of the crop
         # A level of the pyramid is half as large as that before: no pixel is skipped.
         level = min(max(0, int(torch.tensor(step).log2().floor())), len(pyramid) - 1)
-        image = pyramid[level][index : index + 1]
+        image = torch.cat([part[index : index + 1] for part in pyramid[level]], dim=1)
         step /= 2**level
         height, width = image.shape[2:]
         aspect = 0.9 + 0.2 * r[3]
@@ -180,11 +180,15 @@ class RandomCameras:
         return F.grid_sample(image, grid, mode="bilinear", align_corners=False)
 
 
-def _pyramid(images: Tensor, largest_step: float) -> list[Tensor]:
-    """The images, and halved again and again while a crop may skip pixels."""
-    levels = [images]
-    while 2 ** len(levels) <= largest_step and min(levels[-1].shape[2:]) > 32:
-        levels.append(F.avg_pool2d(levels[-1], 2))
+def _pyramid(both: tuple[Tensor, Tensor], largest_step: float) -> list[tuple[Tensor, Tensor]]:
+    """Images and targets, and halved again and again while a crop may skip pixels.
+
+    The two stay apart: joined they would be held in memory twice.
+    """
+    levels = [both]
+    while 2 ** len(levels) <= largest_step and min(levels[-1][0].shape[2:]) > 32:
+        images, targets = levels[-1]
+        levels.append((F.avg_pool2d(images, 2), F.avg_pool2d(targets, 2)))
     return levels
 
 
