@@ -19,8 +19,11 @@ from torch import Tensor
 
 from retina_course import __version__
 from retina_course.cli.field_angles import (
+    Angle,
     FieldAngle,
-    angle_facts,
+    as_given,
+    given_fact,
+    look_at_disc,
     photograph_angles,
     scale_facts,
 )
@@ -74,8 +77,8 @@ class Batch:
     columns : sequence of str
         Of the results in the table.
     look : callable
-        Takes the photograph's path, its pixels, its field of view and its field angle (None where
-        it is not known), and looks for something.
+        Takes the photograph's path, its pixels, its field of view and its field angle, and looks
+        for something.
     card : mapping
         The network's card.
     settings : mapping
@@ -103,7 +106,7 @@ class Batch:
     command: str
     endings: Sequence[str]
     columns: Sequence[str]
-    look: Callable[[Path, Tensor, Tensor, float | None], Found]
+    look: Callable[[Path, Tensor, Tensor, Angle], Found]
     card: Mapping[str, Any]
     settings: Mapping[str, object]
     output: Path
@@ -179,7 +182,7 @@ class Batch:
             "output": printable(photo.stem.as_posix()),
             **self.settings,
             **self.more_settings,
-            **{k: "" if v is None else v for k, v in angle_facts(angle, self.card).items()},
+            "field_angle_given": given_fact(angle, self.card),
             f"{PROGRAM}{self.command}": __version__,
         }
         files: dict[Path, bytes] = {}
@@ -217,7 +220,7 @@ class Batch:
         return bool(files)
 
     def _look(
-        self, photo: Photo, mask: Path | None, angle: float | None, row: dict[str, object]
+        self, photo: Photo, mask: Path | None, given_angle: float | None, row: dict[str, object]
     ) -> Found:
         """Read a photograph, look at it, and fill in the row."""
         with warnings.catch_warnings(record=True) as notes:
@@ -234,15 +237,12 @@ class Batch:
         fov = as_fov(whole if given is None else given, image)
         of_files = [str(note.message) for note in notes if note.category is ImageWarning]
         doubts = [text.removeprefix(f"{photo.path}: ") for text in of_files]
+        angle = as_given(given_angle)
         if not is_mask:
-            doubts += photograph_warnings(
-                image,
-                fov,
-                self.card,
-                fov_diameter=self.fov_diameter,
-                fov_is_given=mask is not None,
-                field_angle=angle,
-            )
+            of_field: dict[str, Any] = {"fov": fov, "fov_diameter": self.fov_diameter}
+            angle, of_angle = look_at_disc(given_angle, self.card, image, **of_field)
+            of_field |= {"fov_is_given": mask is not None, "field_angle": angle.degrees}
+            doubts += of_angle + photograph_warnings(image, card=self.card, **of_field)
         found = self.look(photo.path, image, fov, angle)
         doubts += found.warnings
         for doubt in doubts:
@@ -254,15 +254,16 @@ class Batch:
             "height": height,
             "fov_pixels": int(fov.sum()),
             "fov_diameter": f"{diameter:g}",
-            "pixels_per_degree": scale_facts(diameter, angle, self.card)["pixels_per_degree"],
             "fov_fraction": f"{float(fov.float().mean()):.4f}",
+            **scale_facts(diameter, angle, self.card),
             **found.values,
             "warnings": printable(" ".join(doubts)),
         }
         if is_mask:
             row["pixels_per_degree"] = ""  # no network has seen it
             return found
-        seen = describe_scale(diameter, angle, self.card)
+        estimated = angle.source == "estimated"
+        seen = describe_scale(diameter, angle.degrees, self.card, estimated=estimated)
         return replace(found, summary=f"{found.summary}; {seen}")
 
     def _given(self, mask: Path | None) -> str:

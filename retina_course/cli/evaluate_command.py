@@ -13,7 +13,7 @@ from torch import nn
 from tqdm import tqdm
 
 from retina_course import weights as trained_weights
-from retina_course.cli.field_angles import FieldAngle, scale_facts, set_angles
+from retina_course.cli.field_angles import FieldAngle, as_given, scale_facts, set_angles
 from retina_course.cli.inputs import choose_threshold, open_data, refuse_detector
 from retina_course.cli.output import clear_up, digits, score_table, warnings_as_lines, write_json
 from retina_course.cli.run_folder import made_by_us
@@ -163,7 +163,7 @@ def _scores(
     def maps() -> Iterator[tuple[Any, Any, Any]]:
         for photo in tqdm(dataset, "scoring", len(dataset), unit="photograph"):
             angle, own = photo.field_angle, measured_diameter(torch.from_numpy(photo.fov))
-            about.append({"name": photo.name, **scale_facts(own, angle, card)})
+            about.append({"name": photo.name, **scale_facts(own, as_given(angle), card)})
             of_field = {"fov": photo.fov, "field_angle": angle}
             p = segment(network, photo.image, card, flips=flips, **of_field).probability.numpy()
             others = {

@@ -3,15 +3,52 @@
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from torch import Tensor, nn
+
+from retina_course import weights
 from retina_course.data.field_angles import check_field_angle, field_angles_of, read_field_angles
 from retina_course.data.idrid import IDRiDBoxes
 from retina_course.data.photographs import Photographs
+from retina_course.inference.disc_angle import angle_from_disc, angle_warnings
 from retina_course.inference.scale import used_field_angle, working_diameter
 
+DETECTOR = "retina_net"
 FieldAngle = float | Path | None  # degrees, or a CSV file
+
+
+class Angle(NamedTuple):
+    """The field angle of one photograph.
+
+    Parameters
+    ----------
+    degrees : float or None
+        None where it is neither known nor estimated: then `DEFAULT_FIELD_ANGLE` is assumed.
+    source : str
+        "known", "estimated" from the optic disc, or "assumed".
+    """
+
+    degrees: float | None
+    source: str = "known"
+
+
+def as_given(degrees: float | None) -> Angle:
+    """The angle as the user or the dataset says it.
+
+    Parameters
+    ----------
+    degrees : float or None
+        None where nobody says it.
+
+    Returns
+    -------
+    Angle
+        Known, or assumed.
+    """
+    return Angle(None, "assumed") if degrees is None else Angle(degrees)
 
 
 def add_field_angle(parser: argparse.ArgumentParser, default: str) -> None:
@@ -111,59 +148,106 @@ def set_angles(dataset: Photographs | IDRiDBoxes, given: FieldAngle) -> None:
         _name_unused(given, dataset.set_field_angles(_read(given)))
 
 
-def angle_facts(field_angle: float | None, card: Mapping[str, Any]) -> dict[str, Any]:
-    """The angle that a network works with, for tables and JSON files.
+def look_at_disc(
+    given: float | None,
+    card: Mapping[str, Any],
+    image: Tensor,
+    fov: Tensor,
+    fov_diameter: float | None,
+) -> tuple[Angle, list[str]]:
+    """The angle of a photograph, estimated from its optic disc where the user gave none.
 
     Parameters
     ----------
-    field_angle : float or None
-        Width of the field of view in degrees, where it is known.
+    given : float or None
+        Degrees, as the user gave them.
+    card : mapping
+        The network's card. Where it gives no scale in degrees, no disc is looked for.
+    image : Tensor
+        The photograph, `(3, H, W)` in [0, 1].
+    fov : Tensor of bool
+        The field of view, `(H, W)`.
+    fov_diameter : float or None
+        See `angle_from_disc`.
+
+    Returns
+    -------
+    angle : Angle
+        What was given; else the estimate in whole degrees; else assumed.
+    warnings : list of str
+        A sentence where the disc contradicts what was given.
+    """
+    if used_field_angle(None, card) is None:
+        return as_given(given), []
+    suggested = angle_from_disc(*_detector(), image, fov, fov_diameter=fov_diameter)
+    if given is not None:
+        return as_given(given), angle_warnings(given, suggested)
+    if suggested is None:
+        return as_given(None), []
+    return Angle(check_field_angle(round(suggested)), "estimated"), []
+
+
+@cache
+def _detector() -> tuple[nn.Module, dict[str, Any]]:
+    return weights.load(DETECTOR)
+
+
+def given_fact(given: float | None, card: Mapping[str, Any]) -> str:
+    """What the user says about the angle, for tables.
+
+    Parameters
+    ----------
+    given : float or None
+        Degrees.
     card : mapping
         The network's card.
 
     Returns
     -------
-    dict
-        `field_angle` and `field_angle_is` ("known" or "assumed"); None where the card gives no
-        scale in degrees and the angle changes nothing.
+    str
+        Empty where nothing is said, or where it changes nothing.
 
     Examples
     --------
-    >>> angle_facts(None, {"pixels_per_degree": 20})
-    {'field_angle': 45.0, 'field_angle_is': 'assumed'}
+    >>> given_fact(30, {"pixels_per_degree": 20}), given_fact(30, {"fov_diameter": 640})
+    ('30.0', '')
     """
-    angle = used_field_angle(field_angle, card)
-    known = "assumed" if field_angle is None else "known"
-    return {"field_angle": angle, "field_angle_is": None if angle is None else known}
+    used = None if given is None else used_field_angle(given, card)
+    return "" if used is None else str(used)
 
 
-def scale_facts(
-    fov_pixels: float, field_angle: float | None, card: Mapping[str, Any]
-) -> dict[str, Any]:
+def scale_facts(fov_pixels: float, angle: Angle, card: Mapping[str, Any]) -> dict[str, Any]:
     """The angle and the scale that a photograph is seen at, for tables and JSON files.
 
     Parameters
     ----------
     fov_pixels : float
         Pixels that the field of view has in the photograph.
-    field_angle : float or None
-        See `angle_facts`.
+    angle : Angle
+        Of the photograph.
     card : mapping
         The network's card.
 
     Returns
     -------
     dict
-        Those of `angle_facts`, and `pixels_per_degree`, None likewise.
+        `field_angle`, `field_angle_is` (the source) and `pixels_per_degree`; None where the card
+        gives no scale in degrees and the angle changes nothing.
 
     Examples
     --------
-    >>> scale_facts(640, 30, {"pixels_per_degree": 20})
+    >>> scale_facts(640, Angle(30), {"pixels_per_degree": 20})
     {'field_angle': 30.0, 'field_angle_is': 'known', 'pixels_per_degree': 20.0}
+    >>> scale_facts(640, as_given(None), {"pixels_per_degree": 20})["field_angle"]
+    45.0
     """
-    scale = working_diameter(fov_pixels, field_angle, card).pixels_per_degree
-    rounded = None if scale is None else round(scale, 2)
-    return angle_facts(field_angle, card) | {"pixels_per_degree": rounded}
+    scale = working_diameter(fov_pixels, angle.degrees, card).pixels_per_degree
+    used = used_field_angle(angle.degrees, card)
+    return {
+        "field_angle": used,
+        "field_angle_is": None if used is None else angle.source,
+        "pixels_per_degree": None if scale is None else round(scale, 2),
+    }
 
 
 def _read(given: float | Path) -> float | dict[str, float]:

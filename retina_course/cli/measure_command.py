@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from retina_course import weights as trained_weights
 from retina_course.cli.batch import Batch, Found
+from retina_course.cli.field_angles import DETECTOR, Angle
 from retina_course.cli.inputs import choose_threshold, refuse_detector
 from retina_course.cli.measured_errors import (
     PARTS,
@@ -22,7 +23,7 @@ from retina_course.cli.measured_errors import (
 from retina_course.cli.photo_commands import network_settings
 from retina_course.data.reading import file_digest
 from retina_course.figures.measured import measured_image
-from retina_course.inference.detection import detect
+from retina_course.inference.disc_angle import disc_box
 from retina_course.inference.field_of_view import measured_diameter
 from retina_course.inference.quality import vessel_warnings
 from retina_course.inference.scale import DEFAULT_FIELD_ANGLE
@@ -34,7 +35,6 @@ from retina_course.measurement.measure import Disc, Measurement, measure
 from retina_course.measurement.units import in_units
 
 PICTURES = "_pictures"
-DETECTOR = "retina_net"
 FACTS = (
     *("input", "photograph_pixels_per_degree", "scale_is", "microns_per_pixel", "validation"),
     "flags",
@@ -107,22 +107,24 @@ def measure_photographs(
     def is_mask(image: Tensor) -> bool:
         return inputs == "masks" or (inputs == "auto" and is_map(image.numpy()))
 
-    def look(path: Path, image: Tensor, fov: Tensor, angle: float | None) -> Found:
+    def look(path: Path, image: Tensor, fov: Tensor, angle: Angle) -> Found:
         kind = "mask" if is_mask(image) else "photograph"
-        own = (fov_diameter or measured_diameter(fov)) / (angle or DEFAULT_FIELD_ANGLE)
+        degrees = angle.degrees or DEFAULT_FIELD_ANGLE
+        own = (fov_diameter or measured_diameter(fov)) / degrees
         options: dict[str, Any] = {"pixels_per_degree": own, "disc": of_file.get(path.name)}
-        flags = [] if angle else [f"Field angle of {DEFAULT_FIELD_ANGLE:g} degrees assumed."]
+        known = angle.source == "known"
+        flags = [] if known else [f"Field angle of {degrees:g} degrees {angle.source}."]
         if kind == "mask":
             layers = read_layers(image.numpy())
             if bool(fov.all()):
                 flags.append("Field of view not given: the whole picture counts.")
         else:
             layout: dict[str, Any] = {"fov": fov, "fov_diameter": fov_diameter}
-            found = segment(model, image, card, flips=flips, field_angle=angle, **layout)
+            found = segment(model, image, card, flips=flips, field_angle=degrees, **layout)
             layers = Layers(((found.probability >= cut) & fov).numpy(), None, None)
             options["photograph"] = image[1].numpy()
             if finder is not None:
-                options["disc"] = _find_disc(finder, image, angle, layout)
+                options["disc"] = _find_disc(finder, image, degrees, layout)
         options |= {"arteries": layers.arteries, "veins": layers.veins}
         measured = measure(layers.vessels, fov.numpy(), **options)
         microns = microns_per_pixel or _from_disc(disc_microns, options["disc"])
@@ -134,7 +136,7 @@ def measure_photographs(
         row |= {
             "input": kind,
             "photograph_pixels_per_degree": f"{own:.3f}",
-            "scale_is": "known" if angle else "assumed",
+            "scale_is": angle.source,
             "microns_per_pixel": "" if microns is None else f"{microns:.4g}",
             "validation": errors[kind].about,
             "flags": " ".join(flags),
@@ -168,17 +170,15 @@ def measure_photographs(
 def _find_disc(
     finder: tuple[nn.Module, Mapping[str, Any]],
     image: Tensor,
-    angle: float | None,
+    angle: float,
     layout: Mapping[str, Any],
 ) -> Disc | None:
     """The best box of the optic disc as a circle; None where none is sure enough."""
     model, card = finder
-    found = detect(model, image, card, flips=False, field_angle=angle, **layout)
-    label = card["classes"].index("optic disc") + 1
-    sure = (found["labels"] == label) & (found["scores"] >= card["threshold"])
-    if not bool(sure.any()):
+    box = disc_box(model, card, image, field_angle=angle, least_score=card["threshold"], **layout)
+    if box is None:
         return None
-    x1, y1, x2, y2 = found["boxes"][sure][0].tolist()
+    x1, y1, x2, y2 = box
     return Disc((x1 + x2) / 2, (y1 + y2) / 2, math.sqrt((x2 - x1) * (y2 - y1)))
 
 

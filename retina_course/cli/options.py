@@ -61,7 +61,11 @@ def add_photographs(parser: argparse.ArgumentParser, weights: str, threshold: st
         help="diameter that the whole field of view would have, where the photograph shows only "
         "a part of it (default: as found)",
     )
-    add_field_angle(parser, f"{DEFAULT_FIELD_ANGLE:g}, the best guess that was measured")
+    add_field_angle(
+        parser,
+        "estimated from the size of the optic disc, where one is found; else "
+        f"{DEFAULT_FIELD_ANGLE:g}",
+    )
     add_weights(parser, weights)
     add_prediction(parser, threshold)
     add_device(parser)

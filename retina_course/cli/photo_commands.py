@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from retina_course import weights as trained_weights
 from retina_course.cli.batch import SHOWN, Batch, Found
-from retina_course.cli.field_angles import scale_facts
+from retina_course.cli.field_angles import Angle, scale_facts
 from retina_course.cli.inputs import choose_threshold, refuse_detector, refuse_segmentor
 from retina_course.data.reading import printable
 from retina_course.figures.plotting import BOX_COLOURS, overlay_image
@@ -71,8 +71,9 @@ def segment_photographs(
     cut = choose_threshold(threshold, card)
     model.to(device)
 
-    def look(path: Path, image: Tensor, fov: Tensor, angle: float | None) -> Found:
-        of_field: dict[str, Any] = {"fov": fov, "fov_diameter": fov_diameter, "field_angle": angle}
+    def look(path: Path, image: Tensor, fov: Tensor, angle: Angle) -> Found:
+        of_field: dict[str, Any] = {"fov": fov, "fov_diameter": fov_diameter}
+        of_field["field_angle"] = angle.degrees
         result = segment(model, image, card, flips=flips, **of_field)
         vessels = ((result.probability >= cut) & fov).numpy()
         grey = (result.probability.numpy() * 65535).round().astype(np.uint16)
@@ -148,8 +149,9 @@ def detect_photographs(
     # The stubs of torch call every attribute of a module a tensor or a module.
     names = card.get("classes") or [f"class {i + 1}" for i in range(cast(int, model.num_classes))]
 
-    def look(path: Path, image: Tensor, fov: Tensor, angle: float | None) -> Found:
-        of_field: dict[str, Any] = {"fov": fov, "fov_diameter": fov_diameter, "field_angle": angle}
+    def look(path: Path, image: Tensor, fov: Tensor, angle: Angle) -> Found:
+        of_field: dict[str, Any] = {"fov": fov, "fov_diameter": fov_diameter}
+        of_field["field_angle"] = angle.degrees
         found = detect(model, image, card, flips=flips, **of_field)
         boxes, scores, labels = (found[key].tolist() for key in ("boxes", "scores", "labels"))
         rows = [

@@ -11,12 +11,12 @@ from retina_course.data.reading import file_digest, printable
 
 COLUMNS = (
     *("photograph", "output", "width", "height"),
-    *("fov_pixels", "fov_diameter", "fov_fraction", "pixels_per_degree"),
+    *("fov_pixels", "fov_diameter", "fov_fraction"),
+    *("field_angle", "field_angle_is", "pixels_per_degree"),
 )
 # What a photograph is not looked at again for, if nothing of it has changed:
 SETTINGS = (
-    *("sha256", "weights_sha256", "threshold", "flips", "field_of_view"),
-    *("field_angle", "field_angle_is"),
+    *("sha256", "weights_sha256", "threshold", "flips", "field_of_view", "field_angle_given"),
 )
 LAST = ("seconds", "weights", "warnings", "error")
 

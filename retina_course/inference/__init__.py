@@ -8,6 +8,7 @@ from retina_course.inference.detection import (
     detect_photographs,
     ellipses,
 )
+from retina_course.inference.disc_angle import angle_from_disc, angle_warnings
 from retina_course.inference.doubt import doubt_warnings, expected_f1
 from retina_course.inference.field_of_view import crop_to_fov, find_fov, fov_window, resize
 from retina_course.inference.prediction import FLIPS, evaluating, pad, predict
@@ -19,6 +20,8 @@ __all__ = [
     "DEFAULT_FIELD_ANGLE",
     "FLIPS",
     "Segmentation",
+    "angle_from_disc",
+    "angle_warnings",
     "crop_to_fov",
     "detect",
     "detect_all",

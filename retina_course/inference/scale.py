@@ -124,7 +124,13 @@ def used_field_angle(field_angle: float | None, card: Mapping[str, Any]) -> floa
     return None if card.get("pixels_per_degree") is None else angle
 
 
-def describe_scale(fov_pixels: float, field_angle: float | None, card: Mapping[str, Any]) -> str:
+def describe_scale(
+    fov_pixels: float,
+    field_angle: float | None,
+    card: Mapping[str, Any],
+    *,
+    estimated: bool = False,
+) -> str:
     """The angle and the scale that a network works with, for a line of output.
 
     Parameters
@@ -135,11 +141,13 @@ def describe_scale(fov_pixels: float, field_angle: float | None, card: Mapping[s
         See `working_diameter`.
     card : mapping
         See `working_diameter`.
+    estimated : bool, default False
+        The angle was estimated from the optic disc.
 
     Returns
     -------
     str
-        It says so where the angle was assumed.
+        It says so where the angle was assumed or estimated.
 
     Raises
     ------
@@ -159,9 +167,10 @@ def describe_scale(fov_pixels: float, field_angle: float | None, card: Mapping[s
     )
     if angle is None:
         return f"seen with a field of view of {working.diameter:g} pixels, whatever its angle"
-    assumed = " (assumed)" if field_angle is None else ""
+    source = " (estimated from the optic disc)" if estimated else ""
+    source = " (assumed)" if field_angle is None else source
     return (
-        f"field angle {angle:g} degrees{assumed}, "
+        f"field angle {angle:g} degrees{source}, "
         f"seen at {working.pixels_per_degree:.1f} pixels per degree"
     )
 

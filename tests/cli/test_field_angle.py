@@ -10,7 +10,7 @@ from command_line import CARD, photograph, run
 from PIL import Image
 
 from retina_course import weights
-from retina_course.cli import evaluate_command, inputs, photo_commands
+from retina_course.cli import evaluate_command, field_angles, inputs, photo_commands
 from retina_course.inference import DEFAULT_FIELD_ANGLE, segment
 from retina_course.inference.prediction import predict
 from retina_course.models import create_model
@@ -234,3 +234,60 @@ def test_evaluate_sees_as_segment_does(data, scaled, tmp_path, monkeypatch):
     np.testing.assert_allclose(scored[0], expected.numpy(), atol=1e-6)
     other = segment(model, image, card, flips=False, field_angle=60).probability
     assert not np.allclose(scored[0], other.numpy(), atol=1e-3)
+
+
+@pytest.fixture
+def disc(monkeypatch):
+    """What the optic disc suggests, instead of the detector's answer."""
+    suggested = [33.6]
+    monkeypatch.setattr(field_angles, "angle_from_disc", lambda *a, **k: suggested[0])
+    return suggested
+
+
+@pytest.mark.parametrize("command", ["segment", "measure"])
+def test_without_an_angle_that_of_the_disc_is_used_and_said(
+    command, photo, scaled, tmp_path, capsys, seen, disc
+):
+    out = tmp_path / "out"
+    more = ("--disc", "none") if command == "measure" else ()
+    assert run(command, photo, "-o", out, "--weights", scaled, "--no-flips", *more) == 0
+    assert seen == [pytest.approx(34 * 2 * 1.1, abs=3)]  # 2 pixels for each of 34 degrees
+    row = rows(out, command)["eye"]
+    assert (row["field_angle"], row["field_angle_is"]) == ("34.0", "estimated")
+    assert row["field_angle_given"] == ""
+    if command == "measure":
+        assert row["scale_is"] == "estimated" and "34 degrees estimated" in row["flags"]
+    text = capsys.readouterr().out
+    assert "field angle 34 degrees (estimated from the optic disc), seen at 2.0 pixels" in text
+
+
+def test_what_was_estimated_is_not_computed_again(photo, scaled, tmp_path, capsys, disc):
+    def again(*more):
+        assert run("segment", photo, "-o", tmp_path / "out", "--weights", scaled, *more) == 0
+        return "done before" not in capsys.readouterr().out
+
+    assert again() and not again()
+    assert again("--field-angle", 34)  # the same scale, but now it is known
+    assert again() and not again()
+
+
+def test_an_angle_that_the_disc_contradicts_is_used_and_doubted(
+    photo, scaled, tmp_path, capsys, disc
+):
+    out = tmp_path / "out"
+    arguments = ("segment", photo, "-o", out, "--weights", scaled, "--field-angle")
+    assert run(*arguments, 60) == 0
+    told = "By the size of the optic disc the field of view has about 34 degrees, not 60"
+    assert told in capsys.readouterr().err and told in rows(out)["eye"]["warnings"]
+    assert angles_of(out) == {"eye": (60, "known")}
+    assert run(*arguments, 40) == 0 and "optic disc" not in capsys.readouterr().err
+
+
+def test_the_disc_is_not_asked_where_the_angle_changes_nothing(
+    photo, weights_file, tmp_path, monkeypatch
+):
+    def fail(*arguments, **options):
+        raise AssertionError("looked for the disc")
+
+    monkeypatch.setattr(field_angles, "angle_from_disc", fail)
+    assert run("segment", photo, "-o", tmp_path / "out", "--weights", weights_file) == 0

@@ -1,0 +1,82 @@
+"""The field angle that the size of the optic disc suggests."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.analysis.disc_angle import disc_degrees, summary
+from benchmarks.common.files import RESULTS, read_json
+from retina_course.inference import disc_angle
+from retina_course.inference.disc_angle import angle_from_disc, angle_warnings, disc_box
+
+CARD = {"classes": ["optic disc", "haemorrhages"]}
+PHOTO, FIELD = torch.zeros(3, 400, 400), torch.ones(400, 400, dtype=torch.bool)
+
+
+def finds(monkeypatch, *boxes):
+    """The detector finds these: (side, score, label)."""
+
+    def detect(model, image, card, **options):
+        found.append(options)
+        return {
+            "boxes": torch.tensor([[0.0, 0.0, side, side] for side, _, _ in boxes]).view(-1, 4),
+            "scores": torch.tensor([score for _, score, _ in boxes]),
+            "labels": torch.tensor([label for _, _, label in boxes], dtype=torch.int64),
+        }
+
+    found = []
+    monkeypatch.setattr(disc_angle, "detect", detect)
+    return found
+
+
+def test_a_field_of_five_discs_has_five_times_the_degrees_of_one(monkeypatch):
+    looks = finds(monkeypatch, (80.0, 0.95, 1))
+    angle = angle_from_disc(None, CARD, PHOTO, FIELD)
+    assert angle == pytest.approx(5 * disc_angle.DISC_DEGREES)
+    assert looks[0]["field_angle"] == disc_angle.LOOK_AT and not looks[0]["flips"]
+    whole = angle_from_disc(None, CARD, PHOTO, FIELD, fov_diameter=800)
+    assert whole == pytest.approx(10 * disc_angle.DISC_DEGREES)
+    assert looks[1]["fov_diameter"] == 800
+
+
+@pytest.mark.parametrize("boxes", [(), ((80.0, 0.79, 1),), ((80.0, 0.99, 2),)])
+def test_without_a_sure_disc_nothing_is_suggested(monkeypatch, boxes):
+    finds(monkeypatch, *boxes)
+    assert angle_from_disc(None, CARD, PHOTO, FIELD) is None
+
+
+def test_the_best_box_of_the_disc_counts_not_that_of_another_class(monkeypatch):
+    finds(monkeypatch, (10.0, 0.99, 2), (80.0, 0.95, 1), (40.0, 0.9, 1))
+    assert disc_box(None, CARD, PHOTO, FIELD, least_score=0.8) == (0, 0, 80, 80)
+
+
+def test_in_a_small_picture_no_disc_is_looked_for(monkeypatch):
+    looks = finds(monkeypatch, (40.0, 0.95, 1))
+    assert angle_from_disc(None, CARD, PHOTO[:, :299, :299], FIELD[:299, :299]) is None
+    assert not looks
+
+
+@given(st.floats(10, 100), st.floats(10, 100))
+def test_only_a_gross_difference_is_named_with_both_angles(said, suggested):
+    gross = max(said / suggested, suggested / said) > disc_angle.DIFFERS
+    warnings = angle_warnings(said, suggested)
+    assert len(warnings) == gross
+    if gross:
+        assert f"about {suggested:.0f} degrees, not {said:g}" in warnings[0]
+
+
+def test_the_constants_are_those_that_were_measured():
+    stored = read_json(RESULTS / "disc_angle.json")
+    assert stored["used"] == {
+        "disc_degrees": disc_angle.DISC_DEGREES,
+        "differs": disc_angle.DIFFERS,
+    }
+    assert round(stored["disc_degrees"], 1) == disc_angle.DISC_DEGREES
+    assert disc_degrees(stored["halves"]["train"]) == pytest.approx(stored["disc_degrees"])
+    for name, one in stored["halves"]["test"].items():
+        said = summary(one)
+        assert said == stored["summary"]["test"][name]
+        assert 0.75 < said["ratio"]["p5"] and said["ratio"]["p95"] < 1.25  # as the docstring says
+        assert said["said_of_right_angle"] < 0.05
+        assert min(said["said_of_wrong_angle"][f] for f in ("0.5", "2")) > 0.7
