@@ -6,8 +6,9 @@ A name is a network with weights in the output (`NAME/weights.safetensors`), or 
 the package. Each is scored on CHASE_DB1's 20 and HRF's 30 test photographs at native size, inside
 the field of view, with four flips. The threshold of a network for any camera is that of the
 held-out children of its folds (`both_not_a`, `both_not_b`, as many as were trained), or, where no
-fold was, of its own training photographs; the row says which. That of a shipped network stands in
-its card. Writes retina_course/results/any_camera_test/NAME.json, and with --ship the weights as
+fold was, of its own training photographs; the row says which. So the threshold of a network that
+was trained on one set comes from this set alone. That of a shipped network stands in its card.
+Writes retina_course/results/any_camera_test/NAME.json, and with --ship the weights as
 NETWORK_any_camera into the package. The data folder is RETINA_COURSE_DATA.
 """
 
@@ -22,6 +23,7 @@ from benchmarks.common.folds import FOLDS
 from benchmarks.common.index import Program
 from benchmarks.common.provenance import provenance
 from benchmarks.common.scales import WORKING_SCALE, best_threshold, ranking_at
+from benchmarks.scores import any_camera
 from retina_course import weights
 from retina_course.data.datasets import HRF, ChaseDB1
 from retina_course.evaluation import metrics
@@ -83,9 +85,10 @@ def chosen_threshold(name: str, model: nn.Module) -> tuple[float, str]:
         for held in read_json(rows[fold])["held_out"].values()
     ]
     if not folds:
-        training = (list(ChaseDB1(split="train")), list(HRF(split="train")))
-        found = [ranking_at(model, part, [WORKING_SCALE]) for part in training]
-        pixels = [np.array(part[scale]["histogram"]) for part in found]
+        source = read_json(RESULTS / "any_camera" / f"{name}.json")["source"]
+        for own in any_camera.SOURCES[source]:
+            found = ranking_at(model, any_camera.part(own, None, True), [WORKING_SCALE])
+            pixels.append(np.array(found[scale]["histogram"]))
     threshold = best_threshold(sum(part / part.sum() for part in pixels))
     if folds:
         return threshold, f"held-out children of fold {' and '.join(folds)}"

@@ -52,6 +52,21 @@ def test_each_set_weighs_the_same_in_the_threshold(tmp_path, monkeypatch):
     assert together == scales.best_threshold(few / few.sum() + many / many.sum())
 
 
+@pytest.mark.parametrize(("source", "own"), [("chase", ["chase"]), ("both", ["chase", "hrf"])])
+def test_a_threshold_comes_from_the_sets_of_the_training_alone(source, own, tmp_path, monkeypatch):
+    monkeypatch.setattr(any_camera_test, "RESULTS", tmp_path)
+    (tmp_path / "any_camera").mkdir()
+    (tmp_path / "any_camera" / "x_seed0.json").write_text(json.dumps({"source": source}))
+    histogram = np.ones((2, scales.BINS), int).tolist()
+    seen = []
+    monkeypatch.setattr(any_camera, "part", lambda name, fold, held_out: seen.append(name))
+    monkeypatch.setattr(
+        any_camera_test, "ranking_at", lambda *arguments: {"21.3": {"histogram": histogram}}
+    )
+    assert any_camera_test.chosen_threshold("x_seed0", None)[1] == "its training photographs"
+    assert seen == own
+
+
 @pytest.mark.parametrize("source", any_camera.SOURCES)
 def test_the_shares_of_a_piece_are_all_of_its_crops(source, monkeypatch):
     monkeypatch.setattr(any_camera, "part", lambda *arguments: [])

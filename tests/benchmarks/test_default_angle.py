@@ -23,7 +23,8 @@ def test_the_set_up_page_says_the_measured_losses():
     }
     assert (
         f"the estimate lost {f1['disc']} F1 on average against the right angle, 45 degrees "
-        f"{f1['45']}, 50 degrees {f1['50']}, 30 degrees {f1['30']} and 60 degrees {f1['60']}." in page
+        f"{f1['45']}, 50 degrees {f1['50']}, 30 degrees {f1['30']} and 60 degrees {f1['60']}."
+        in page
     )
 
 
