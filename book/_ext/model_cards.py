@@ -43,8 +43,7 @@ def page_text() -> str:
     for name, (_, card) in loaded.items():
         check_card(name, card)
     names = sorted(loaded, key=lambda name: PURPOSES.index(purpose(loaded[name][1])))
-    titles = {name: title(name, loaded[name][1]) for name in names}
-    links = [f"- [{titles[name]}](#{anchor(name)})" for name in names]
+    links = [f"- [{title(loaded[name][1])}](#{anchor(name)}): `{name}`" for name in names]
     return "\n".join(links) + "\n\n" + "\n".join(section(name, *loaded[name]) for name in names)
 
 
@@ -63,7 +62,7 @@ def section(name: str, network: Any, card: Card) -> str:
     file = Path(weights.__file__).parent / f"{name}.safetensors"
     facts = {
         "name": name,
-        "title": title(name, card),
+        "title": title(card),
         "anchor": anchor(name),
         "card": {"colours": None, "stored_as": None, "expected_f1": None} | card,
         "detector": card["model"] in DETECTORS,
@@ -88,9 +87,9 @@ def section(name: str, network: Any, card: Card) -> str:
     return environment.get_template("model_card.md.jinja").render(facts | found)
 
 
-def title(name: str, card: Card) -> str:
+def title(card: Card) -> str:
     """The heading of a card."""
-    return f"{TITLES[card['model']].removesuffix(' (detector)')}: {purpose(card)} (`{name}`)"
+    return f"{TITLES[card['model']].removesuffix(' (detector)')}: {purpose(card)}"
 
 
 def purpose(card: Card) -> str:
