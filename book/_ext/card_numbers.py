@@ -13,6 +13,7 @@ Card = dict[str, Any]
 Rows = list[list[str]]
 
 SETS = {"chase": "CHASE_DB1, last 20 images", "hrf": "HRF, last 30 images"}
+DAMAGED = "HRF, test"  # of each test half as many photographs were damaged
 POOR = 0.6  # F1 below which chapter 15 calls a map poor
 ROUNDING = 1e-4  # scores of weights that were rounded to half precision after their run
 
@@ -37,6 +38,7 @@ def of_vessels(name: str, card: Card) -> dict[str, Any]:
         "shift": shift_rows(name),
         "temperature": found and found["temperature"],
         **{key: rows for key, (_, rows) in failures.items()},
+        "damaged_photographs": len({p["name"] for p in damaged(name) if p["set"] == DAMAGED}),
         "missing": [words for words, rows in failures.values() if not rows],
         "warned": warned(name, card),
     }

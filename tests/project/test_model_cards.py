@@ -31,6 +31,7 @@ PARTS = [
     "Ethical considerations and terms",
     "Caveats and recommendations",
 ]
+DAMAGED_SETS = ("HRF, test", "CHASE_DB1, test")
 every_network = pytest.mark.parametrize("name", weights.available())
 
 
@@ -87,6 +88,10 @@ def test_the_numbers_are_those_of_the_stored_rows(sections):
     damaged = read_all("unet_small.json", "doubtful_maps")[0]["photographs"]
     dark = [p["f1"] for p in damaged if p["damage"][:4] == "dark" and p["set"] == "HRF, test"]
     assert f"{sum(dark) / len(dark):.3f}" in sections["unet_small"]
+    names = {part: {p["name"] for p in damaged if p["set"] == part} for part in DAMAGED_SETS}
+    assert all(name.endswith("_dr") for name in names["HRF, test"])
+    assert f"of {len(dark)} photographs in each test half" in sections["unet_small"]
+    assert [len(one) for one in names.values()] == [len(dark)] * 2
 
 
 def test_the_calibration_error_is_that_of_chapter_15(sections):
