@@ -89,11 +89,11 @@ def by_patient(photographs: list[dict[str, Any]]) -> list[str]:
 
 
 def score_rows(card: Card) -> Rows:
-    """Header and one row for each set: AUC, F1 and more, pooled, with four flips."""
-    head = ["Photographs", "AUC", "F1", "sensitivity", "specificity"]
+    """Header and one row for each score, pooled, with four flips; a column for each set."""
     tested = [card[key] for key in ("metrics", "metrics_chase_db1") if key in card]
-    keys = ("auc", "f1", "sensitivity", "specificity")
-    return [head] + [[one["set"], *(f"{one[key]:.4f}" for key in keys)] for one in tested]
+    names = {"auc": "AUC", "f1": "F1", "sensitivity": "sensitivity", "specificity": "specificity"}
+    head = ["Photographs", *(one["set"] for one in tested)]
+    return [head] + [[name, *(f"{one[key]:.4f}" for one in tested)] for key, name in names.items()]
 
 
 def patient_rows(card: Card) -> Rows:
@@ -135,20 +135,17 @@ def histogram_ece(histogram: list[list[int]], bins: int = 10) -> float:
 
 
 def shift_rows(name: str) -> Rows:
-    """Header and one row for each camera: threshold, the best one, calibration error."""
-    head = ["Test half of", "F1 at the threshold", "best threshold", "F1 there", "ECE"]
+    """Header and rows: threshold, the best one, calibration error; a column for each camera."""
     found = shift(name)
     if found is None:
         return []
-    return [head] + [
-        [
-            part,
-            f"{seen['pooled']['f1']:.4f}",
-            f"{seen['best_threshold']:.2f}",
-            f"{seen['best_f1']:.4f}",
-            f"{histogram_ece(seen['histogram']):.4f}",
-        ]
-        for part, seen in found["test"].items()
+    tested = found["test"].values()
+    return [
+        ["Test half of", *found["test"]],
+        ["F1 at the threshold", *(f"{seen['pooled']['f1']:.4f}" for seen in tested)],
+        ["best threshold", *(f"{seen['best_threshold']:.2f}" for seen in tested)],
+        ["F1 at the best threshold", *(f"{seen['best_f1']:.4f}" for seen in tested)],
+        ["ECE", *(f"{histogram_ece(seen['histogram']):.4f}" for seen in tested)],
     ]
 
 
