@@ -5,9 +5,7 @@ A command returns the exit code. It raises `ValueError` or `OSError` for what ca
 """
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from retina_course import weights as trained_weights
 from retina_course.data import datasets
@@ -17,7 +15,7 @@ from retina_course.models import create_model, list_models
 NOT_MEDICAL = (
     "Not a medical device: for teaching and research. The weights for vessels were trained on "
     "eight photographs of four children by one camera (those named any_camera also on 15 "
-    "photographs of adults by another), those for boxes on 160 photographs of one clinic."
+    "photographs by another), those for boxes on 160 photographs of one clinic."
 )
 DOWNLOADS = ("chase_db1",)  # the datasets whose licence allows it
 
@@ -42,23 +40,11 @@ def models() -> int:
     )
     for name in trained_weights.available():
         _, card = trained_weights.load(name)
-        scores = card.get("metrics", {})
-        numbers = {key: value for key, value in scores.items() if isinstance(value, float)}
-        main = {key: numbers[key] for key in ("auc", "f1") if key in numbers} or numbers
-        shown = ", ".join(f"{key} {value:.3f}" for key, value in main.items())
         print(f"  {name:<22} {card.get('training_data', 'training data not stated')}")
-        print(f"  {'':<22} {shown} ({scores.get('set', 'set not stated')})")
-        print(f"  {'':<22} {_scale(card)}")
+        print(f"  {'':<22} {trained_weights.main_scores(card.get('metrics', {}))}")
+        print(f"  {'':<22} {trained_weights.scale_text(card)}")
     print(f"\n{NOT_MEDICAL}")
     return 0
-
-
-def _scale(card: Mapping[str, Any]) -> str:
-    """The scale that a network was trained at, for the list."""
-    if "pixels_per_degree" not in card:
-        return f"field of view of {card.get('fov_diameter', '?')} pixels, whatever its angle"
-    low, high = card.get("pixels_per_degree_range", [card["pixels_per_degree"]] * 2)
-    return f"{card['pixels_per_degree']:.1f} pixels per degree (trained at {low:.1f} to {high:.1f})"
 
 
 def download(name: str, output: Path | None) -> int:

@@ -40,6 +40,16 @@ def test_the_sections_have_the_names_of_the_chapter(path):
 
 
 @every_chapter
+def test_the_table_has_the_minutes_and_the_number_of_exercises(path):
+    number = path.stem[:2]
+    row = re.search(rf"^\| {number} \| .*\(#sheet-{number}\) \| (\d+) \| (\d+) \|$", PAGE, re.M)
+    assert row, f"the table lacks chapter {number}"
+    minutes = re.search(r"^\| Time \| (\d+) minutes", markdown(path), re.M)[1]
+    exercises = re.findall(r"^\*\*(\d)\. ", markdown(path), re.M)
+    assert row.groups() == (minutes, str(len(exercises)))
+
+
+@every_chapter
 def test_the_exercises_exist(path):
     exercises = re.findall(r"^\*\*(\d)\. ", markdown(path), re.M)
     for number in re.findall(r"Exercises? (\d)", sheet(path)):

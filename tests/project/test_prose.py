@@ -24,6 +24,7 @@ PENDING: set[str] = set()
 GENERATED = {"results_index.md", "notebook_times.md"}
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 PAGES = [path for path in sorted((ROOT / "book").glob("*.md")) if path.name not in GENERATED]
+PAGES += sorted((ROOT / "book" / "_templates").glob("*.jinja"))
 PAGES += [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SUPPORT.md")]
 MODULES = sorted((ROOT / "retina_course").rglob("*.py"))
 
