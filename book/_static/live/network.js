@@ -161,9 +161,9 @@ function retinaNetwork() {
     norm(heap, { scale, shift }, from, out) {
       const planes = from.flatMap((map) => map.planes);
       out.planes.forEach((plane, c) => {
-        for (let y = 0; y < out.height; y++) {
-          const [to, p] = [plane + y * out.pitch, planes[c] + y * out.pitch];
-          for (let x = 0; x < out.width; x++) heap[to + x] = heap[p + x] * scale[c] + shift[c];
+        const [times, plus, away] = [scale[c], shift[c], planes[c] - plane];
+        for (let y = 0, to = plane; y < out.height; y++, to += out.pitch) {
+          for (let x = to; x < to + out.width; x++) heap[x] = times * heap[x + away] + plus;
         }
       });
     },
