@@ -135,8 +135,7 @@ def with_size(tag: str, page: Path, sizes: dict[Path, tuple[int, int, str]]) -> 
         if file.suffix not in (".png", ".jpg", ".jpeg", ".webp") or not file.is_file():
             return tag
         sizes[file] = measure(file)
-    width, height, name = sizes[file]
-    tag = tag.replace(file.name, name)
+    width, height, _ = sizes[file]
     wanted = {"loading": "lazy", "decoding": "async"}
     if "width=" not in tag:
         wanted |= {"width": width, "height": height}
@@ -151,6 +150,8 @@ def lighten_images(site: Path) -> None:
         sized = partial(with_size, page=page, sizes=sizes)
         text = page.read_text(encoding="utf-8")
         text = IMAGE.sub(lambda m, sized=sized: sized(m[0]), text)
+        for file, (_, _, name) in sizes.items():  # links lead to images, too
+            text = text.replace(f"_images/{file.name}", f"_images/{name}")
         text = FIGURE.sub(r'\1<a class="enlarge" href="\3">\2</a>', text)
         page.write_text(text, encoding="utf-8")
 

@@ -10,7 +10,7 @@ from PIL import Image
 from run_notebooks import ROOT
 from test_book import BARE, PAGES, SITE, anchors, config, links, loaded, named
 
-from book._ext.light_pages import measure
+from book._ext.light_pages import lighten_images
 from retina_course import make_fundus
 
 pytestmark = pytest.mark.skipif(not PAGES, reason="the book is not built: make book")
@@ -120,9 +120,14 @@ def test_photographs_that_notebooks_store_as_png_are_shown_lighter(tmp_path):
     assert max(f.stat().st_size for f in (SITE / "_images").glob("*.png")) < 400_000
     eye = (make_fundus((500, 400), seed=0).image + 0.02 * torch.randn(3, 500, 400)).clamp(0, 1)
     eye = Image.fromarray(eye.permute(1, 2, 0).mul(255).byte().numpy())
-    eye.save(tmp_path / "eye.png", dpi=(220, 220))
-    assert measure(tmp_path / "eye.png") == (200, 250, "eye.webp")
-    assert [path.name for path in tmp_path.iterdir()] == ["eye.webp"]
+    (tmp_path / "_images").mkdir()
+    eye.save(tmp_path / "_images" / "eye.png", dpi=(220, 220))
+    page = tmp_path / "page.html"
+    page.write_text('<a href="_images/eye.png"><img src="_images/eye.png"></a>', encoding="utf-8")
+    lighten_images(tmp_path)
+    text = page.read_text(encoding="utf-8")
+    assert text.count("_images/eye.webp") == 2 and 'width="200" height="250"' in text
+    assert [path.name for path in (tmp_path / "_images").iterdir()] == ["eye.webp"]
 
 
 def test_images_keep_their_place():
