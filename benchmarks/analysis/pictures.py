@@ -39,13 +39,15 @@ PROGRAM = Program(
         "retina_course/results/chase_db1_detail.jpg",
         "retina_course/results/unet_small_skimage_retina.jpg",
         "book/figures/readme.png",
+        "book/_static/hero.webp",
+        "book/_static/og.jpg",
     ),
     commands=("python -m benchmarks.analysis.pictures",),
     hours=0.01,
     data=("CHASE_DB1",),
     inputs=("retina_course/weights/unet_small.*",),
 )
-README = ROOT / "book" / "figures" / "readme.png"
+BOOK = ROOT / "book"
 
 # What an arrow points at, and where its label stands: x, y in pixels, read off by eye.
 PARTS = {
@@ -246,7 +248,11 @@ def other_camera(name: str) -> None:
     both = Image.new("RGB", (976, 480), "white")
     for place, image in zip((0, 496), images[:2], strict=True):
         both.paste(Image.fromarray(image).resize((480, 480)), (place, 0))
-    both.save(README, optimize=True)
+    both.save(BOOK / "figures" / "readme.png", optimize=True)
+    both.save(BOOK / "_static" / "hero.webp", quality=80)
+    link = Image.new("RGB", (1200, 630), "white")  # what other sites show beside a link
+    link.paste(both.resize((1120, 551)), (40, 39))
+    link.save(BOOK / "_static" / "og.jpg", quality=85)
 
 
 def panels(

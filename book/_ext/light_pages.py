@@ -2,7 +2,8 @@
 
 The theme brings 0.5 MB of style sheets and 0.4 MB of icon fonts, for all sites that there may be.
 After the build, rules whose classes no page and no script names are taken out, and the icons that
-are left are put into the style sheet, where browsers find them under file:// too.
+are left are put into the style sheet, where browsers find them under file:// too. Notebooks store
+photographs as PNG files; the pages show the heavy ones as WebP.
 """
 
 import base64
@@ -26,6 +27,7 @@ FIGURE = re.compile(r'(<figure[^>]*>\s*)(<img\b[^>]*src="([^"]+)"[^>]*>)')
 ONE_TO_ONE = (
     110  # dots an inch of figures that a page shows pixel by pixel; above, they are smaller
 )
+HEAVY = 200_000  # bytes; PNG files above may be photographs
 
 
 def classes(selector: list) -> set[str]:
@@ -106,19 +108,34 @@ def lighten_styles(site: Path) -> None:
         sheet.write_text(text, encoding="utf-8")
 
 
-def with_size(tag: str, page: Path, sizes: dict[Path, tuple[int, int]]) -> str:
+def measure(file: Path) -> tuple[int, int, str]:
+    """Width and height at which a page shows an image, and the name of the file to show.
+
+    A heavy PNG file becomes a WebP file where that halves it: a photograph, no drawing of lines.
+    """
+    with Image.open(file) as image:
+        scale = max(1, round(image.info.get("dpi", (0, 0))[0] / ONE_TO_ONE))
+        size = round(image.width / scale), round(image.height / scale)
+        if file.suffix != ".png" or file.stat().st_size < HEAVY:
+            return *size, file.name
+        lighter = file.with_suffix(".webp")
+        image.convert("RGB").save(lighter, quality=90)
+    worse = file if 2 * lighter.stat().st_size < file.stat().st_size else lighter
+    worse.unlink()
+    return *size, (lighter if worse is file else file).name
+
+
+def with_size(tag: str, page: Path, sizes: dict[Path, tuple[int, int, str]]) -> str:
     """An image's tag, lazy, with width and height so that nothing moves when the image comes."""
     source = re.search(r'src="([^"]+)"', tag)
     if not source:
         return tag
     file = (page.parent / source[1]).resolve()
-    if file.suffix not in (".png", ".jpg", ".jpeg", ".webp") or not file.is_file():
-        return tag
     if file not in sizes:
-        with Image.open(file) as image:
-            scale = max(1, round(image.info.get("dpi", (0, 0))[0] / ONE_TO_ONE))
-            sizes[file] = (round(image.width / scale), round(image.height / scale))
-    width, height = sizes[file]
+        if file.suffix not in (".png", ".jpg", ".jpeg", ".webp") or not file.is_file():
+            return tag
+        sizes[file] = measure(file)
+    width, height, _ = sizes[file]
     wanted = {"loading": "lazy", "decoding": "async"}
     if "width=" not in tag:
         wanted |= {"width": width, "height": height}
@@ -128,11 +145,13 @@ def with_size(tag: str, page: Path, sizes: dict[Path, tuple[int, int]]) -> str:
 
 def lighten_images(site: Path) -> None:
     """Let images wait until they are near the screen, with their place kept; figures enlarge."""
-    sizes: dict[Path, tuple[int, int]] = {}
+    sizes: dict[Path, tuple[int, int, str]] = {}
     for page in site.rglob("*.html"):
         sized = partial(with_size, page=page, sizes=sizes)
         text = page.read_text(encoding="utf-8")
         text = IMAGE.sub(lambda m, sized=sized: sized(m[0]), text)
+        for file, (_, _, name) in sizes.items():  # links lead to images, too
+            text = text.replace(f"_images/{file.name}", f"_images/{name}")
         text = FIGURE.sub(r'\1<a class="enlarge" href="\3">\2</a>', text)
         page.write_text(text, encoding="utf-8")
 

@@ -16,7 +16,11 @@ from retina_course.inference.tiles import tiling
 
 # The first is the one that the page begins with.
 GROUPS = {
-    "for any camera": ["unet_small_any_camera", "retina_segmentor_any_camera"],
+    "for any camera": [
+        "unet_small_any_camera",
+        "w_net_any_camera",
+        "retina_segmentor_any_camera",
+    ],
     "for one camera": ["unet_small", "unet_large", "retina_segmentor"],
 }
 NETWORKS = [name for names in GROUPS.values() for name in names]

@@ -25,8 +25,8 @@ class _Walk(NamedTuple):
 def layer_plan(model: nn.Module) -> Plan:
     """List the steps of a network in eval mode.
 
-    Batch norm and ReLU belong to the step that they follow. A concatenation is not a step: the step
-    that reads it has several maps in `from`.
+    ReLU, and batch norm without a ReLU between, belong to the convolution that they follow. A
+    concatenation is not a step: the step that reads it has several maps in `from`.
 
     Parameters
     ----------
@@ -37,12 +37,12 @@ def layer_plan(model: nn.Module) -> Plan:
     Returns
     -------
     list of dict
-        The steps in order. Each has `kind` ("conv", "transposed", "pool", "add", "fold" or
+        The steps in order. Each has `kind` ("conv", "transposed", "norm", "pool", "add", "fold" or
         "unfold"), `from` (names of the maps that it reads; "x" is the image) and `to` (the name of
         the map that it makes), and what its kind needs:
         `kernel`, `stride`, `padding`, `norm` (the name of the batch norm, or None), `eps`, `relu`,
-        `channels` (of the output), `side` (of the folded blocks). A convolution's `to` is also the
-        name of its weights. The last step makes the logits.
+        `channels` (of the output), `side` (of the folded blocks). The `to` of a convolution or a
+        batch norm is also the name of its weights. The last step makes the logits.
 
     Raises
     ------
@@ -75,17 +75,25 @@ def layer_plan(model: nn.Module) -> Plan:
 
 def _add_module(walk: _Walk, node: fx.Node, module: nn.Module) -> None:
     """Append the step of a layer, or add it to the step that it follows."""
+    name = str(node.target)
     if isinstance(module, nn.BatchNorm2d):
-        _last(walk, node, "norm").update(norm=node.target, eps=module.eps)
+        step = _last(walk, node, "norm")
+        if step is None:
+            _append(walk, node, "norm", name, eps=module.eps)
+        else:
+            step.update(norm=name, eps=module.eps)
     elif isinstance(module, nn.ReLU):
-        _last(walk, node, "relu")["relu"] = True
+        step = _last(walk, node, "relu")
+        if step is None:
+            raise ValueError(f"A plan cannot have {name} where it stands.")
+        step["relu"] = True
     elif isinstance(module, nn.MaxPool2d) and (module.kernel_size, module.stride) == (2, 2):
-        _append(walk, node, "pool", str(node.target))
+        _append(walk, node, "pool", name)
     elif type(module) is nn.Conv2d or (type(module) is nn.ConvTranspose2d and _doubles(module)):
         kind = "conv" if type(module) is nn.Conv2d else "transposed"
-        _append(walk, node, kind, str(node.target), **_settings(module))
+        _append(walk, node, kind, name, **_settings(module))
     else:
-        raise ValueError(f"A plan cannot have the layer {node.target}: {module}.")
+        raise ValueError(f"A plan cannot have the layer {name}: {module}.")
 
 
 def _add_function(walk: _Walk, node: fx.Node) -> None:
@@ -106,13 +114,13 @@ def _append(walk: _Walk, node: fx.Node, kind: str, to: str, **settings: Any) -> 
     walk.maps[node] = [to]
 
 
-def _last(walk: _Walk, node: fx.Node, key: str) -> dict[str, Any]:
-    """The step that a batch norm or a ReLU follows; nothing else may read what is between."""
+def _last(walk: _Walk, node: fx.Node, key: str) -> dict[str, Any] | None:
+    """The step that can take a batch norm or a ReLU; nothing else may read what is between."""
     before = node.all_input_nodes[0]
     step = walk.steps[-1] if walk.steps else {}
     alone = len(before.users) == 1 and walk.maps[before] == [step.get("to")]
     if not alone or step.get(key, 0) or step.get("relu") or key not in step:
-        raise ValueError(f"A plan cannot have {node.target} where it stands.")
+        return None
     walk.maps[node] = walk.maps[before]
     return step
 

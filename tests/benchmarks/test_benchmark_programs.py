@@ -208,12 +208,14 @@ def test_changed_photographs(start):
 def test_facts_and_figures_of_the_photographs(start, tmp_path, monkeypatch):
     widths = {"below 4": (0, 1.5), "4 to 8": (1.5, 2.5), "8 and more": (2.5, np.inf)}
     monkeypatch.setattr(pictures.error_analysis, "WIDTHS", widths)
-    small = {"segment": guess, "README": tmp_path / "readme.png", "detail": lambda photo: None}
+    small = {"segment": guess, "BOOK": tmp_path / "book", "detail": lambda photo: None}
+    for room in ("figures", "_static"):
+        (tmp_path / "book" / room).mkdir(parents=True)
     folder = start(pictures, **small)
     check(folder, "chase_db1_facts.json")
-    assert (folder / "unet_small_skimage_retina.jpg").exists() and (
-        tmp_path / "readme.png"
-    ).exists()
+    assert (folder / "unet_small_skimage_retina.jpg").exists()
+    for name in ("figures/readme.png", "_static/hero.webp", "_static/og.jpg"):
+        assert (tmp_path / "book" / name).exists()
 
 
 def test_error_maps_of_the_leaderboard(start, tmp_path):

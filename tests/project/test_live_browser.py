@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from chromium import CHROMIUM, Page
 from PIL import Image, ImageCms
 
-from retina_course import make_fundus, segment, weights
+from retina_course import WNet, make_fundus, segment, weights
 
 BUILT = Path(__file__).parents[2] / "_build" / "html" / "book" / "live.html"
 pytestmark = [
@@ -76,6 +77,53 @@ def test_a_photograph_gets_the_map_of_the_package_and_nothing_is_sent(page, tmp_
     assert [url for url in page.requests if not re.match("file:|blob:|data:", url)] == []
     assert page.errors == []
     assert page.evaluate(TRY_TO_SEND) == "connect-src"
+
+
+def drop(page: Page, *files: Path) -> None:
+    """Drop files on the page's box, as a hand with a mouse does."""
+    page.evaluate("document.getElementById('live-demo').scrollIntoView()")
+    box = page.evaluate("document.querySelector('.live-drop').getBoundingClientRect().toJSON()")
+    place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + 20}
+    data = {"items": [], "files": [str(file) for file in files], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        page.call("Input.dispatchDragEvent", type=kind, data=data, **place)
+
+
+def test_a_photograph_can_be_dropped(page, tmp_path):
+    drop(page, photograph(tmp_path))
+    assert "of the field of view is vessel" in page.wait(DONE)
+    assert page.evaluate("location.href") == BUILT.as_uri()
+
+
+def test_the_readers_own_weights_replace_the_network(page, tmp_path):
+    file = photograph(tmp_path)
+    network, card = weights.load("unet_small_any_camera")
+    torch.nn.init.normal_(network.conv.bias, generator=torch.manual_seed(0))
+    card |= {"threshold": 0.25, "pixels_per_degree": 19.0}
+    weights.save(tmp_path / "mine.safetensors", network, card)
+    weights.save(tmp_path / "w.safetensors", WNet(), {"model": "w_net", "options": {}})
+    (tmp_path / "cut.safetensors").write_bytes((tmp_path / "mine.safetensors").read_bytes()[:-50])
+    page.evaluate("document.getElementById('live-angle').value = 15")
+    page.choose("#live-file", file)
+    first = page.wait(DONE)
+    for name, reason in (("w", "another network"), ("cut", "it is damaged")):
+        page.choose("#live-own", tmp_path / f"{name}.safetensors")
+        page.wait(f"/{name}.safetensors does not fit: .*{reason}/.test({STATUS})")
+    assert (
+        page.evaluate("document.getElementById('live-network').selectedOptions[0].text[0]") == "U"
+    )
+    page.choose("#live-own", tmp_path / "mine.json")
+    page.wait(f"/Choose a .safetensors file/.test({STATUS})")
+    expected = segment(network, file, card, flips=False, field_angle=15)
+    for give in (lambda *files: page.choose("#live-own", *files), lambda *f: drop(page, *f)):
+        page.evaluate(f"{STATUS} = ''")
+        give(tmp_path / "mine.safetensors", tmp_path / "mine.json")
+        said = page.wait(DONE)
+        assert "UNetSmall with the weights mine.safetensors" in said and said != first
+        vessels = (expected.probability >= 0.25)[expected.fov].sum()
+        assert f"{vessels:,} of {expected.fov.sum():,} pixels at threshold 0.25" in said
+    told = page.evaluate("document.getElementById('live-trained').textContent")
+    assert told == "Your own weights, mine.safetensors. Threshold 0.25, of its card."
 
 
 def test_the_exact_threshold_holds_until_the_slider_is_moved(page, tmp_path):

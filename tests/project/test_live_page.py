@@ -69,7 +69,9 @@ def synthetic(height: int, width: int, seed: int) -> np.ndarray:
 
 
 @needs_node
-@pytest.mark.parametrize("name", ["unet_small", "unet_large", "retina_segmentor_any_camera"])
+@pytest.mark.parametrize(
+    "name", ["unet_small", "unet_large", "retina_segmentor_any_camera", "w_net_any_camera"]
+)
 def test_both_forward_passes_compute_the_logits_of_torch(tmp_path, name):
     network, _ = weights.load(name)
     side = network.size_multiple
@@ -100,8 +102,10 @@ def test_photographs_get_the_map_of_the_package(tmp_path):
         ("unet_small", white[:, :200], {"angle": 12}),  # enlarged
         ("unet_large", grey, {"angle": 10}),
         ("unet_small_any_camera", grey[60:180], {"angle": 12}),  # no colours to tint it
+        ("w_net_any_camera", eye[:230], {"angle": 9.5, "flips": True}),
         ("retina_segmentor", synthetic(101, 150, seed=2), {"angle": 8.05}),
         ("unet_small", synthetic(400, 400, seed=3), {"angle": 18.7, "memoryLimit": 1}),  # in bands
+        ("w_net_any_camera", synthetic(400, 400, seed=3), {"angle": 18.7, "memoryLimit": 1}),
     ]
     jobs = [segment_job(tmp_path, name, rgb, **options) for name, rgb, options in cases]
     for job, log, (name, rgb, _) in zip(jobs, run(tmp_path, jobs), cases, strict=True):
@@ -114,7 +118,7 @@ def test_photographs_get_the_map_of_the_package(tmp_path):
 )
 def test_real_photographs_get_the_map_of_the_package(tmp_path):
     photographs = ChaseDB1(Path(DATA, "CHASE_DB1"), "test")
-    names = ["unet_small", "unet_small_any_camera", "unet_small"]
+    names = ["unet_small", "unet_small_any_camera", "w_net_any_camera"]
     images = [photographs[i].image for i in (0, 9, 19)]
     jobs = [segment_job(tmp_path, name, image) for name, image in zip(names, images, strict=True)]
     for job, log, name, image in zip(jobs, run(tmp_path, jobs), names, images, strict=True):

@@ -5,8 +5,13 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import torch
+from PIL import Image
 from run_notebooks import ROOT
 from test_book import BARE, PAGES, SITE, anchors, config, links, loaded, named
+
+from book._ext.light_pages import lighten_images
+from retina_course import make_fundus
 
 pytestmark = pytest.mark.skipif(not PAGES, reason="the book is not built: make book")
 READ = [page for page in PAGES if page not in BARE and page.parent != SITE]
@@ -109,6 +114,20 @@ def test_landing_page_and_chapters_are_light_before_the_first_scroll():
         weight = page.stat().st_size + sum(file.stat().st_size for file in files)
         limit = 500_000 if page.stem == "intro" else 2_000_000
         assert weight < limit, (page, weight)
+
+
+def test_photographs_that_notebooks_store_as_png_are_shown_lighter(tmp_path):
+    assert max(f.stat().st_size for f in (SITE / "_images").glob("*.png")) < 400_000
+    eye = (make_fundus((500, 400), seed=0).image + 0.02 * torch.randn(3, 500, 400)).clamp(0, 1)
+    eye = Image.fromarray(eye.permute(1, 2, 0).mul(255).byte().numpy())
+    (tmp_path / "_images").mkdir()
+    eye.save(tmp_path / "_images" / "eye.png", dpi=(220, 220))
+    page = tmp_path / "page.html"
+    page.write_text('<a href="_images/eye.png"><img src="_images/eye.png"></a>', encoding="utf-8")
+    lighten_images(tmp_path)
+    text = page.read_text(encoding="utf-8")
+    assert text.count("_images/eye.webp") == 2 and 'width="200" height="250"' in text
+    assert [path.name for path in (tmp_path / "_images").iterdir()] == ["eye.webp"]
 
 
 def test_images_keep_their_place():

@@ -92,5 +92,4 @@ function retinaGradients({ target, gamma, alpha, pixels, share, right }) {
 
   for (const name of [...Object.keys(SLIDERS), "target"]) at(name).addEventListener("input", show);
   show();
-  at("demo").hidden = false;
 })();

@@ -59,5 +59,4 @@
   at("eye").addEventListener("pointerdown", drag);
   at("eye").addEventListener("pointermove", drag);
   chooseNetwork();
-  at("demo").hidden = false;
 })();

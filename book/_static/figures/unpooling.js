@@ -92,5 +92,4 @@ function retinaUnpooling(image) {
   at("again").addEventListener("click", other);
   at("side").addEventListener("change", other);
   show();
-  at("demo").hidden = false;
 })();

@@ -1,4 +1,6 @@
 // What the page computes with: networks, loaded when they are first chosen, and a worker for each run.
+const retinaLoaded = {}; // networks by name, for both parts of the page
+
 function retinaComputer(here) {
   let worker = null;
 
@@ -16,9 +18,8 @@ function retinaComputer(here) {
   }
 
   // A network comes as a script, because pages opened as files may load nothing else.
-  const models = {};
   function load(name) {
-    models[name] ??= new Promise((resolve, reject) => {
+    retinaLoaded[name] ??= new Promise((resolve, reject) => {
       const script = document.createElement("script");
       script.src = `${here}${name}.js`;
       script.onload = () => {
@@ -30,7 +31,36 @@ function retinaComputer(here) {
       script.onerror = () => reject(new Error(`The file ${name}.js is missing beside this page.`));
       document.head.append(script);
     });
-    return models[name];
+    return retinaLoaded[name];
+  }
+
+  // A reader's checkpoint of the network `name`, with the card that the package writes beside it, if
+  // both were chosen together. Its name and its card; an error says what does not fit.
+  async function adopt(files, name) {
+    const named = (ending) => files.find((file) => file.name.toLowerCase().endsWith(ending));
+    const [file, beside] = [named(".safetensors"), named(".json")];
+    if (!file) throw new Error("Choose a .safetensors file, alone or together with its .json card.");
+    const shipped = await load(name);
+    const read = retinaWeights();
+    let tensors;
+    try {
+      tensors = retinaCheckpoint()(new Uint8Array(await file.arrayBuffer()), read(shipped.weights), read);
+    } catch (error) {
+      throw new Error(`${file.name} does not fit: ${error.message}`);
+    }
+    const given = beside ? await readCard(beside) : {};
+    const scaled = given.pixels_per_degree || given.fov_diameter;
+    const card = { ...(scaled ? given : shipped.card), threshold: given.threshold ?? 0.5 };
+    retinaLoaded[file.name] = Promise.resolve({ ...shipped, card, tensors });
+    return { name: file.name, card, given: Boolean(beside) };
+  }
+
+  async function readCard(file) {
+    try {
+      return Object(JSON.parse(await file.text()));
+    } catch {
+      throw new Error(`${file.name} is not a JSON file.`);
+    }
   }
 
   function stop() {
@@ -55,5 +85,5 @@ function retinaComputer(here) {
     });
   }
 
-  return { fromBase64, kernel, load, stop, run };
+  return { fromBase64, kernel, load, adopt, stop, run };
 }

@@ -4,7 +4,7 @@
   const at = (name) => document.getElementById(`inside-${name}`);
   const settings = window.retinaSettings;
   const description = window.retinaShapeDescription;
-  if (!at("demo") || !settings || !description || !window.OffscreenCanvas) return;
+  if (!settings || !description || at("demo").hidden) return;
 
   const LARGEST = matchMedia("(pointer: coarse)").matches ? 400 : 640; // phones have less memory
   const SLIDERS = { noise: 2, blur: 1, scale: 2 }; // digits
@@ -17,7 +17,6 @@
   const say = (text) => (at("status").textContent = text);
 
   let photo = null; // { file, name }
-  let own = null; // a reader's checkpoint: { name, bytes, card }
   let worker = null;
   let busy = false;
   let waiting = null; // what the reader has asked for since
@@ -52,13 +51,11 @@
       URL.revokeObjectURL(address);
       worker.onmessage = ({ data }) => answer(data);
       worker.onerror = (event) => answer({ error: event.message || "the memory does not suffice" });
-      const card = own?.card.pixels_per_degree ? own.card : model.card; // at which scale it sees
       send({
         photo: decoded,
         angle,
         bounds: settings.bounds,
-        model: { ...model, card },
-        own: own?.bytes,
+        model,
         kernel: computer.kernel(),
         largest: LARGEST,
       });
@@ -83,9 +80,8 @@
   function answer({ result: found, error }) {
     busy = false;
     if (error) {
-      say(own ? `${own.name} does not fit: ${error}` : `It did not work: ${error}`);
+      say(`It did not work: ${error}`);
       at("stage").hidden = true;
-      own = null;
       return;
     }
     result = found;
@@ -102,11 +98,9 @@
 
   // ---- what is shown
 
-  const threshold = () =>
-    own ? own.card.threshold ?? 0.5 : settings.networks[at("weights").value].threshold;
-
   function show() {
     const { map } = result;
+    const { threshold, own } = settings.networks[at("weights").value];
     const layer = net.layer();
     at("channel").max = map.channels;
     const channel = Number(at("channel").value);
@@ -116,16 +110,16 @@
       columns: shapes.receptiveField(net.steps.slice(0, layer.end), place.x),
     };
     const ranges = view.drawMap(at("map"), map, channel, place);
-    view.drawPhoto(at("photo"), result, Math.fround(threshold()), frame);
+    view.drawPhoto(at("photo"), result, Math.fround(threshold), frame);
     at("channel-value").textContent = channel ? `${channel} of ${map.channels}` : `all ${map.channels}`;
     at("map-text").textContent =
       `${layer.parts.join(", ")}: ${map.channels} × ${map.height} × ${map.width}, ${number(layer.parameters)} parameters. ` +
       `${describeValues(channel, ranges, place)} The pixel in row ${place.y}, column ${place.x} depends on ` +
       `rows ${frame.rows.join(" to ")} and columns ${frame.columns.join(" to ")} of the image: the yellow frame.`;
-    const { dice, share } = view.compare(result.probability, result.usual, Math.fround(threshold()));
+    const { dice, share } = view.compare(result.probability, result.usual, Math.fround(threshold));
     const cuts = asked.cuts.length ? `, without ${asked.cuts.join(" and ")}` : "";
     say(`Vessels fill ${number(100 * share, 1)} % of this window${cuts}. Dice with the map of the whole ` +
-      `network on the photograph as it is: ${number(dice, 3)}.${own ? ` Weights: ${own.name}, threshold ${number(threshold(), 2)}.` : ""}`);
+      `network on the photograph as it is: ${number(dice, 3)}.${own ? ` Weights: ${at("weights").value}, threshold ${number(threshold, 2)}.` : ""}`);
   }
 
   function describeValues(channel, ranges, { y, x }) {
@@ -160,33 +154,11 @@
       document.querySelector("[data-live-example]").click();
     }
   });
-  at("weights").addEventListener("change", () => {
-    own = null;
-    open();
-  });
-  // A checkpoint, and if it was chosen with it, the card that the package writes beside it.
-  async function takeCheckpoint(files) {
-    const named = (ending) => files.find(({ name }) => name.endsWith(ending));
-    const [file, beside] = [named(".safetensors"), named(".json")];
-    if (!file) {
-      say("Choose a .safetensors file, alone or together with its .json card.");
-      return;
-    }
-    let card = {};
-    try {
-      if (beside) card = JSON.parse(await beside.text());
-    } catch {
-      say(`${beside.name} is not a JSON file.`);
-      return;
-    }
-    own = { name: file.name, bytes: new Uint8Array(await file.arrayBuffer()), card };
-    if (photo) open();
-    else say(`${own.name} is ready. Now choose a photograph above.`);
-  }
-
-  at("own").addEventListener("change", async ({ target }) => {
-    await takeCheckpoint([...target.files]);
-    target.value = "";
+  at("weights").addEventListener("change", open);
+  document.getElementById("live-demo").addEventListener("live-weights", ({ detail: name }) => {
+    if (![...at("weights").options].some(({ value }) => value === name)) at("weights").append(new Option(name));
+    at("weights").value = name;
+    if (!at("stage").hidden) open();
   });
   for (const [name, digits] of Object.entries(SLIDERS)) {
     at(name).addEventListener("input", () => {
@@ -215,5 +187,4 @@
   for (const name of Object.keys(settings.networks).filter((one) => one.startsWith("unet_small"))) {
     at("weights").append(new Option(name.includes("any") ? "for any camera" : "for one camera", name));
   }
-  at("demo").hidden = false;
 })();

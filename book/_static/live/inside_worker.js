@@ -68,10 +68,9 @@ function retinaInside() {
 
   // `open` once for a photograph and weights, then `look` as often as the reader changes something.
   // `largest` are the pixels of the window's sides: the middle of what the network sees.
-  function open({ photo, angle, bounds, model, own, kernel, largest }) {
+  function open({ photo, angle, bounds, model, kernel, largest }) {
     const photograph = retinaPhotograph(retinaField(bounds), bounds);
-    const shipped = retinaWeights()(model.weights);
-    const tensors = own ? retinaCheckpoint()(own, shipped, retinaWeights()) : shipped;
+    const tensors = model.tensors ?? retinaWeights()(model.weights);
     const { crop, part } = photograph.prepare(photo, model.card, angle);
     const size = part.seen.map((side) => Math.min(largest, side));
     const start = part.seen.map((side, i) => Math.floor((side - size[i]) / 2));
@@ -140,7 +139,7 @@ function retinaInside() {
 // The text of its worker, as for retinaWorkerText.
 function retinaInsideText() {
   const parts = [
-    retinaWeights, retinaCheckpoint, retinaNetwork, retinaMemory, retinaField, retinaPhotograph, retinaInside,
+    retinaWeights, retinaNetwork, retinaMemory, retinaField, retinaPhotograph, retinaInside,
   ];
   return `${parts.join("\n")}
     let look = null;

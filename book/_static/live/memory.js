@@ -32,6 +32,8 @@ function retinaMemory() {
         return shape(step.channels, 2 * height, 2 * width);
       case "pool":
         return shape(channels, height / 2, width / 2);
+      case "norm":
+        return shape(channels, height, width);
       case "add":
         return shape(from[0].channels, height, width);
       case "fold":

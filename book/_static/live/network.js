@@ -8,22 +8,29 @@
 //
 // The page runs this code in a worker, which is made from the function's text.
 function retinaNetwork() {
-  // A batch norm scales and shifts each channel of the convolution before it.
-  // Both can be done to the weights beforehand, so that no batch norm is left.
-  // `at` finds a weight.
+  // A batch norm in eval mode scales and shifts each channel.
+  function scaleAndShift(name, eps, tensors) {
+    const of = (part) => tensors[`${name}.${part}`].values;
+    const scale = Float64Array.from(of("weight"), (w, o) => w / Math.sqrt(of("running_var")[o] + eps));
+    const shift = scale.map((s, o) => of("bias")[o] - of("running_mean")[o] * s);
+    return { scale, shift };
+  }
+
+  // Behind a convolution both can be done to its weights beforehand, so that
+  // no batch norm is left. `at` finds a weight.
   function foldNorm(step, tensors) {
     const weight = tensors[`${step.to}.weight`];
     const bias = tensors[`${step.to}.bias`]?.values;
-    const of = (name) => tensors[`${step.norm}.${name}`].values;
     const [first, second] = weight.shape;
     const transposed = step.kind === "transposed"; // (inputs, outputs, k, k), else the reverse
     const inputs = transposed ? first : second;
     const scale = new Float64Array(step.channels).fill(1);
     const shift = Float64Array.from(scale, (_, o) => (bias ? bias[o] : 0));
     if (step.norm) {
+      const norm = scaleAndShift(step.norm, step.eps, tensors);
       for (let o = 0; o < step.channels; o++) {
-        scale[o] = of("weight")[o] / Math.sqrt(of("running_var")[o] + step.eps);
-        shift[o] = (shift[o] - of("running_mean")[o]) * scale[o] + of("bias")[o];
+        scale[o] = norm.scale[o];
+        shift[o] = shift[o] * scale[o] + norm.shift[o];
       }
     }
     const k = step.kernel;
@@ -82,6 +89,7 @@ function retinaNetwork() {
   // for a network.
   function prepare(plan, tensors) {
     return plan.map((step) => {
+      if (step.kind === "norm") return { ...step, ...scaleAndShift(step.to, step.eps, tensors) };
       if (step.kind !== "conv" && step.kind !== "transposed") return step;
       const folded = foldNorm(step, tensors);
       const jobs = convolutions(step);
@@ -146,6 +154,16 @@ function retinaNetwork() {
             const q = p + a.pitch;
             heap[to + x] = Math.max(heap[p], heap[p + 1], heap[q], heap[q + 1]);
           }
+        }
+      });
+    },
+    // A batch norm behind a ReLU: the weights before the ReLU cannot take it.
+    norm(heap, { scale, shift }, from, out) {
+      const planes = from.flatMap((map) => map.planes);
+      out.planes.forEach((plane, c) => {
+        const [times, plus, away] = [scale[c], shift[c], planes[c] - plane];
+        for (let y = 0, to = plane; y < out.height; y++, to += out.pitch) {
+          for (let x = to; x < to + out.width; x++) heap[x] = times * heap[x + away] + plus;
         }
       });
     },

@@ -2,8 +2,9 @@
 (() => {
   const at = (name) => document.getElementById(`live-${name}`);
   const settings = window.retinaSettings;
-  if (!at("demo") || !settings || !window.OffscreenCanvas || !window.CompressionStream) return;
+  if (!settings || at("demo").hidden) return;
 
+  const OWN = "unet_small_any_camera"; // the network that takes a reader's weights
   const LARGEST = 1024; // pixels of the drawn picture's longer side
   const VESSEL = [86, 228, 255]; // light blue, as in the package's overlays
   const phone = matchMedia("(pointer: coarse)").matches;
@@ -213,26 +214,66 @@
 
   // What a network was trained on, as its card says it.
   function describeNetwork() {
-    const { trained, scores } = settings.networks[at("network").value];
-    at("trained").textContent = `Trained on: ${trained}. F1: ${scores.join("; ")}.`;
+    const { own, trained, scores } = settings.networks[at("network").value];
+    at("trained").textContent = own ?? `Trained on: ${trained}. F1: ${scores.join("; ")}.`;
   }
 
-  for (const [group, names] of Object.entries(settings.groups)) {
+  // A reader's own weights become a network of the list, here and in "Look into the network".
+  async function adopt(files) {
+    const mine = stop();
+    try {
+      const { name, card, given } = await computer.adopt(files, OWN);
+      if (mine !== turn) return;
+      const whose = given ? "of its card" : "as no card was chosen with it";
+      settings.networks[name] = {
+        title: `UNetSmall with the weights ${name}`,
+        threshold: card.threshold,
+        own: `Your own weights, ${name}. Threshold ${number(card.threshold, 2)}, ${whose}.`,
+      };
+      ownGroup.hidden = false;
+      if (![...ownGroup.children].some(({ value }) => value === name)) ownGroup.append(new Option(name));
+      at("network").value = name;
+      describeNetwork();
+      say(`${name} is ready.${photo ? "" : " Now choose a photograph."}`);
+      demo.dispatchEvent(new CustomEvent("live-weights", { detail: name })); // for inside.js
+      await segment();
+    } catch (error) {
+      say(error.message);
+    }
+  }
+
+  function receive(files) {
+    if (files.some(({ name }) => /\.(safetensors|json)$/i.test(name))) adopt(files);
+    else if (files.length) take(files[0], files[0].name);
+  }
+
+  function group(label) {
     const box = document.createElement("optgroup");
-    box.label = group;
+    box.label = label;
+    at("network").append(box);
+    return box;
+  }
+
+  for (const [label, names] of Object.entries(settings.groups)) {
+    const box = group(label);
     for (const name of names) {
       const { title, megabytes } = settings.networks[name];
       box.append(new Option(`${title} (${number(megabytes, 1)} MB)`, name));
     }
-    at("network").append(box);
   }
+  const ownGroup = group("your own weights");
+  ownGroup.hidden = true;
   at("network").addEventListener("change", describeNetwork);
   describeNetwork();
 
-  at("file").addEventListener("change", ({ target }) => {
-    if (target.files[0]) take(target.files[0], target.files[0].name);
-    target.value = ""; // the same file may be chosen again
-  });
+  for (const name of ["file", "own"]) {
+    at(name).addEventListener("change", ({ target }) => {
+      const files = [...target.files];
+      target.value = ""; // the same file may be chosen again
+      if (name === "own") adopt(files);
+      else receive(files);
+    });
+  }
   for (const button of document.querySelectorAll("[data-live-example]")) {
     const example = settings.examples[button.dataset.liveExample];
     button.addEventListener("click", () => {
@@ -265,11 +306,9 @@
   demo.addEventListener("dragover", (event) => event.preventDefault());
   demo.addEventListener("drop", (event) => {
     event.preventDefault();
-    const [file] = event.dataTransfer.files;
-    if (file) take(file, file.name);
+    receive([...event.dataTransfer.files]);
   });
 
   at("angle").value = settings.angle;
   at("angle").max = settings.widest;
-  demo.hidden = false;
 })();

@@ -73,7 +73,7 @@ function retinaPicture() {
         imageOrientation: "from-image",
       });
     } catch {
-      throw new Error("The browser cannot read this file. It takes JPEG, PNG and WebP; convert TIFF and DICOM first.");
+      throw new Error("The browser cannot read this file: it may be damaged, or no picture. JPEG, PNG and WebP work; convert TIFF and DICOM first.");
     }
     const { width, height } = bitmap;
     const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });

@@ -31,7 +31,7 @@ function retinaWorker() {
     const network = retinaNetwork();
     const memory = retinaMemory();
     const photograph = retinaPhotograph(retinaField(bounds), bounds);
-    const prepared = network.prepare(model.plan, retinaWeights()(model.weights));
+    const prepared = network.prepare(model.plan, model.tensors ?? retinaWeights()(model.weights));
     const module = kernel && new WebAssembly.Module(kernel);
     const seen = photograph.prepare(photo, model.card, angle);
     const vessels = photograph.predict(seen, {
