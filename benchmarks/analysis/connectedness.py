@@ -58,7 +58,7 @@ PROGRAM = Program(
     ),
 )
 FOLDER = RESULTS / "connectedness"
-STEPS, LR, SEED = 300, 1e-3, 1
+STEPS, CROP, LR, SEED = 400, 128, 1e-3, 1
 dice_ce, cldice = DiceCELoss(), ClDiceLoss()
 LOSSES = {
     "unet_small_recipe_loss": dice_ce,
@@ -118,7 +118,7 @@ def network(name: str, training: list[Photograph]) -> tuple[nn.Module, dict, dic
     if name not in LOSSES:
         return *weights.load(name), None
     model, card = weights.load("unet_small")
-    recipe, precision = Recipe(steps=STEPS, lr=LR), torch.bfloat16
+    recipe, precision = Recipe(steps=STEPS, crop=CROP, lr=LR), torch.bfloat16
     file = RUNS / "connectedness" / f"{name}.pt"
     file.parent.mkdir(parents=True, exist_ok=True)
     model, history = train_vessels(
@@ -131,7 +131,7 @@ def network(name: str, training: list[Photograph]) -> tuple[nn.Module, dict, dic
         checkpoint=file,
         device=torch.device("cpu"),
         precision=precision,
-        every=25,
+        every=50,
     )
     row = recipe_row(recipe, precision) | {"seed": SEED, "seconds": history.seconds}
     if LOSSES[name] is not dice_ce:

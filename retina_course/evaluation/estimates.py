@@ -110,12 +110,12 @@ def estimate(
     Student's interval, about these weights. With several, the variance of the seeds is added: the
     scores are a patient's effect, a seed's effect and a rest, and the seed's variance is what is
     left of the variance of the seeds' means when the rest is taken off (0 where that is negative).
-    A difference has the seeds of both networks. The degrees of freedom are Satterthwaite's.
-    Seeds count only where both networks have several of them.
+    A difference has the seeds of both networks. The degrees of freedom are Satterthwaite's, and at
+    least those of the seeds. Seeds count only where both networks have several of them.
 
-    In simulations such intervals of 95 % hold the true value in 94 to 98 % of cases with three
-    seeds. With two seeds whose spread outweighs that of the patients, the interval of one network
-    holds it in 90 % only.
+    In simulations with ten patients and three seeds such intervals of 95 % hold the true value in
+    93 to 98 % of cases. With two seeds whose spread outweighs that of the patients, the interval
+    of one network holds it in 90 % only.
     Source: Satterthwaite 1946, doi:10.2307/3002019; patients and readers crossed in the same way:
     Hillis 2014, doi:10.1002/sim.5926; one seed: Student 1908, doi:10.1093/biomet/6.1.1.
 
@@ -159,7 +159,8 @@ def estimate(
     variance = float(of_patients.var(ddof=1)) / n
     # Each mean square of the sum, squared, over its degrees of freedom.
     spread = variance**2 / (n - 1)
-    with_seeds = all(len(group) > 1 for group in groups)
+    fewest = min(len(group) for group in groups)
+    with_seeds = fewest > 1
     for group in groups if with_seeds else ():
         seeds, rest = _mean_squares(group)
         if seeds > rest:
@@ -167,6 +168,8 @@ def estimate(
             k = len(group)
             spread += seeds**2 / (k - 1) + rest**2 / ((k - 1) * (n - 1))
     freedom = variance**2 / spread if spread else n - 1
+    if with_seeds:
+        freedom = max(freedom, min(fewest, n) - 1)
     return Estimate(float(of_patients.mean()), math.sqrt(variance), float(freedom), with_seeds)
 
 

@@ -55,6 +55,16 @@ def test_seeds_that_differ_less_than_the_rest_add_nothing():
     assert estimate(scores)[:3] == pytest.approx(estimate(scores.mean(axis=0))[:3])
 
 
+def test_degrees_of_freedom_are_at_least_those_of_the_seeds():
+    """Where seeds hardly differ more than the rest, Satterthwaite's would be near 0."""
+    rest = np.array([[1, -1, 1, -1], [-1, 1, -1, 1.0]]) / 100
+    scores = 0.8 + rest + np.array([[0.0], [0.016]])
+    patients, seeds, rest_square = by_loops(scores)
+    parts = patients**2 / 3 + seeds**2 / 1 + rest_square**2 / 3
+    assert (patients + seeds - rest_square) ** 2 / parts < 1
+    assert estimate(scores).freedom == 1
+
+
 def test_a_difference_has_the_seeds_of_both_networks():
     first = ONE_SEED + np.array([[0.0], [0.02]])
     second = ONE_SEED + np.array([[0.0], [0.03], [0.06]])
