@@ -13,7 +13,8 @@ from retina_course.evaluation import (
     topology,
 )
 from retina_course.evaluation.agreement import Agreement, bland_altman, icc, icc_interval
-from retina_course.evaluation.intervals import Interval, bootstrap, paired_difference, student
+from retina_course.evaluation.estimates import Estimate, Interval, estimate
+from retina_course.evaluation.intervals import bootstrap, paired_difference, student
 from retina_course.evaluation.metrics import evaluate
 from retina_course.evaluation.streaming import PixelCounts, evaluate_stream
 from retina_course.evaluation.surface import nsd, observer_tolerance
@@ -21,6 +22,7 @@ from retina_course.evaluation.topology import betti_errors, betti_numbers
 
 __all__ = [
     "Agreement",
+    "Estimate",
     "Interval",
     "PixelCounts",
     "betti_errors",
@@ -32,6 +34,7 @@ __all__ = [
     "comparisons",
     "detection_metrics",
     "error_analysis",
+    "estimate",
     "evaluate",
     "evaluate_stream",
     "icc",

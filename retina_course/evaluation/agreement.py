@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from retina_course.evaluation.intervals import Interval, bootstrap
+from retina_course.evaluation.estimates import Interval
+from retina_course.evaluation.intervals import bootstrap
 
 LIMIT = 1.96  # standard deviations: 95 % of differences, if they are normal
 

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from retina_course.evaluation.intervals import Interval, bootstrap
+from retina_course.evaluation.estimates import Interval
+from retina_course.evaluation.intervals import bootstrap
 from retina_course.models.detection.boxes import iou
 
 Boxes = Mapping[str, Tensor]  # of one image

@@ -1,35 +1,16 @@
-"""How far a score would vary with other test images: by bootstrap, or by Student's t."""
+"""How far a score would vary with other test images: by bootstrap, or by Student's t.
+
+With few patients, prefer `student`: the percentiles of `bootstrap` are too narrow then. Only the
+bootstrap gives an interval to a pooled score, which is not a mean over patients.
+"""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
-
-class Interval(NamedTuple):
-    """A value with the ends of its interval.
-
-    Parameters
-    ----------
-    value : float
-        The value on all images.
-    low : float
-        Lower end of the interval.
-    high : float
-        Upper end of the interval.
-
-    Examples
-    --------
-    >>> value, low, high = Interval(0.80, 0.78, 0.82)
-    >>> print(f"{value} ({low} to {high})")
-    0.8 (0.78 to 0.82)
-    """
-
-    value: float
-    low: float
-    high: float
+from retina_course.evaluation.estimates import Interval, estimate
 
 
 def bootstrap(
@@ -174,8 +155,7 @@ def student(
     For few patients it keeps its level better than the percentiles of `bootstrap`, which are too
     narrow by a factor of about `sqrt((n - 1) / n)` and by the tails of the t distribution. It
     needs means that vary about normally between patients. For two networks, give it the
-    differences of their scores. With m comparisons, a level of `1 - 0.05 / m` covers all of
-    them together (Bonferroni).
+    differences of their scores; for several seeds, see `estimates.estimate`.
     Source: Student 1908, doi:10.1093/biomet/6.1.1.
 
     Parameters
@@ -208,18 +188,6 @@ def student(
     0.797 (0.734 to 0.859)
     """
     scores = np.asarray(values, dtype=float)
-    names = np.arange(scores.size) if patients is None else np.asarray(patients)
-    if scores.ndim != 1 or names.shape != scores.shape:
-        raise ValueError(
-            f"Expected one score, and one patient, for each image, got {scores.shape} and "
-            f"{names.shape}."
-        )
-    means = np.array([scores[names == name].mean() for name in np.unique(names)])
-    if means.size < 2 or not np.isfinite(means).all() or not 0 < level < 1:
-        raise ValueError(
-            "Expected finite scores of at least two patients and a level between 0 and 1, got "
-            f"{means.size} patients with means {means.tolist()} and level {level}."
-        )
-    half = stats.t.isf((1 - level) / 2, means.size - 1) * stats.sem(means)
-    value = float(means.mean())
-    return Interval(value, float(value - half), float(value + half))
+    if scores.ndim != 1:
+        raise ValueError(f"Expected one score for each image, got shape {scores.shape}.")
+    return estimate(scores, patients=patients).interval(level)

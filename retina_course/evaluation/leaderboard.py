@@ -1,5 +1,7 @@
 """The benchmark's rows: one file per run, read together, compared in pairs.
 
+All standard errors and intervals are Student's over children, and over seeds where a line has
+several: see `estimates.estimate`.
 `benchmarks/scores/leaderboard.py` writes them into results/leaderboard/; nothing is typed by hand.
 """
 
@@ -10,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from retina_course.evaluation.intervals import Interval, bootstrap, paired_difference
+from retina_course.evaluation.estimates import Estimate, estimate
 from retina_course.results.stored import read_all
 from retina_course.results.tables import Table
 
@@ -50,6 +52,26 @@ class Entry(NamedTuple):
         """
         return [run[row]["pooled"][score] for run in self.runs]
 
+    def by_seed(self, score: str, row: str = "flips") -> NDArray[np.float64]:
+        """The score of each test photograph, by each seed.
+
+        Parameters
+        ----------
+        score : str
+            E.g. "f1" or "cldice", see `metrics.evaluate`.
+        row : str, default "flips"
+            "flips" with test-time augmentation by four flips, or "no_flips".
+
+        Returns
+        -------
+        ndarray of float
+            `(S, M)`: seeds in the order of `runs`, photographs in the order of `images`.
+        """
+        tables = [
+            {image["name"]: image[score] for image in run[row]["per_image"]} for run in self.runs
+        ]
+        return np.array([[table[name] for name in self.images] for table in tables])
+
     def per_image(self, score: str, row: str = "flips") -> NDArray[np.float64]:
         """The score of each test photograph, mean over the seeds.
 
@@ -65,10 +87,7 @@ class Entry(NamedTuple):
         ndarray of float
             `(M,)`, in the order of `images`.
         """
-        tables = [
-            {image["name"]: image[score] for image in run[row]["per_image"]} for run in self.runs
-        ]
-        return np.array([np.mean([table[name] for table in tables]) for name in sorted(tables[0])])
+        return self.by_seed(score, row).mean(axis=0)
 
     @property
     def images(self) -> list[str]:
@@ -118,8 +137,8 @@ def read() -> list[Entry]:
 def table(entries: Sequence[Entry]) -> Table:
     """The leaderboard: pooled AUC and F1 with four flips, mean over the seeds.
 
-    The interval is that of the mean over photographs of F1, with children drawn again: it says how
-    far other children might have moved the score, not how far another seed might.
+    The interval is that of the mean F1 over photographs: how far other children might have moved
+    it, and other seeds, where the line has several.
 
     Parameters
     ----------
@@ -141,15 +160,16 @@ def table(entries: Sequence[Entry]) -> Table:
         "AUC",
         "F1",
         "sd over seeds",
-        "mean F1 per photograph, 95 %",
+        "mean F1, 95 %",
+        "covers",
         "F1, no flips",
     ]
     head += ["Seeds", "Steps", "Crop", "Parameters", "Minutes", "Device"]
     return Table(head, [_line(entry) for entry in entries])
 
 
-def interval(entry: Entry, score: str = "f1") -> Interval:
-    """The mean of a score over photographs, with its 95 % interval over children.
+def mean(entry: Entry, score: str = "f1") -> Estimate:
+    """The mean of a score over photographs and seeds.
 
     Parameters
     ----------
@@ -160,15 +180,14 @@ def interval(entry: Entry, score: str = "f1") -> Interval:
 
     Returns
     -------
-    Interval
-        Children are drawn, each with both eyes.
+    Estimate
+        Its `interval()` is about other children; with several seeds, about other seeds, too.
     """
-    values = entry.per_image(score)
-    return bootstrap(lambda chosen: values[chosen].mean(), len(values), patients=entry.children)
+    return estimate(entry.by_seed(score), patients=entry.children)
 
 
-def difference(first: Entry, second: Entry, score: str = "f1") -> Interval:
-    """The mean of `second - first` over the same photographs, with its 95 % interval.
+def difference(first: Entry, second: Entry, score: str = "f1") -> Estimate:
+    """The mean of `second - first` over the same photographs.
 
     Parameters
     ----------
@@ -181,19 +200,19 @@ def difference(first: Entry, second: Entry, score: str = "f1") -> Interval:
 
     Returns
     -------
-    Interval
-        Children are drawn, each with both eyes. Positive: the second is better.
+    Estimate
+        Positive: the second is better. Its `interval()` is about other children; where both lines
+        have several seeds, about other seeds, too.
     """
-    return paired_difference(
-        first.per_image(score), second.per_image(score), patients=first.children
-    )
+    return estimate(second.by_seed(score), minus=first.by_seed(score), patients=first.children)
 
 
 def _line(entry: Entry) -> list[str]:
     """The cells of one row of `table`."""
     first = entry.runs[0]
     f1 = entry.scores("f1")
-    around = interval(entry)
+    found = mean(entry)
+    around = found.interval()
     minutes = np.mean([run["seconds"] for run in entry.runs]) / 60
     return [
         entry.name,
@@ -201,6 +220,7 @@ def _line(entry: Entry) -> list[str]:
         f"{np.mean(f1):.4f}",
         f"{np.std(f1, ddof=1):.4f}" if len(f1) > 1 else "",
         f"{around.value:.3f} ({around.low:.3f} to {around.high:.3f})",
+        found.covers.replace("patients", "children"),
         f"{np.mean(entry.scores('f1', 'no_flips')):.4f}",
         str(len(f1)),
         f"{first['recipe']['steps']:,}",

@@ -1,4 +1,4 @@
-"""Holm's correction and the power of a paired t-test, against statsmodels, scipy and simulations.
+"""Holm's correction, equivalence and power, against statsmodels, scipy and simulations.
 
 The values of statsmodels 0.15 (`multipletests` with "holm", `TTestPower().solve_power`) are typed
 here: the course does not install it.
@@ -10,8 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from retina_course.evaluation import student
-from retina_course.evaluation.comparisons import detectable_difference, holm, needed_patients
+from retina_course.evaluation import Estimate, estimate, student
+from retina_course.evaluation.comparisons import (
+    detectable_difference,
+    equivalence,
+    holm,
+    needed_patients,
+)
 
 
 @pytest.mark.parametrize(
@@ -46,6 +51,42 @@ def test_holm_keeps_false_claims_rare():
     p = stats.ttest_1samp(shared + own, 0, axis=2).pvalue
     assert np.mean((p <= 0.05).any(axis=1)) > 0.25
     assert np.mean([(holm(row) <= 0.05).any() for row in p]) < 0.06
+
+
+@given(st.integers(0, 1000), st.floats(0.001, 0.03))
+def test_equivalence_is_two_one_sided_tests_of_scipy(seed, margin):
+    rng = np.random.default_rng(seed)
+    first = rng.normal(0.8, 0.03, (10, 2))
+    second = first + rng.normal(0.002, 0.01, (10, 2))
+    children = np.repeat(np.arange(10), 2)
+    found = estimate(second.ravel(), minus=first.ravel(), patients=children)
+    gaps = (second - first).mean(axis=1)
+    above = stats.ttest_1samp(gaps, -margin, alternative="greater").pvalue
+    below = stats.ttest_1samp(gaps, margin, alternative="less").pvalue
+    p = equivalence(found, margin)
+    assert p == pytest.approx(max(above, below), abs=1e-12)
+    back = estimate(first.ravel(), minus=second.ravel(), patients=children)
+    assert equivalence(back, margin) == pytest.approx(p)
+    _, low, high = found.interval(0.9)
+    assert (p < 0.05) == (-margin < low and high < margin)
+
+
+def test_equivalence_is_claimed_falsely_in_one_of_twenty():
+    """At a true difference of just the margin; with less, it is claimed mostly."""
+    rng = np.random.default_rng(0)
+    claimed = {
+        true: np.mean(
+            [equivalence(estimate(rng.normal(true, 0.01, 10)), 0.01) < 0.05 for _ in range(2000)]
+        )
+        for true in (0.01, 0.0)
+    }
+    assert claimed[0.01] == pytest.approx(0.05, abs=0.012)
+    assert claimed[0.0] > 0.7
+
+
+def test_equivalence_without_any_spread():
+    same = Estimate(0.004, 0.0, 9, False)
+    assert (equivalence(same, 0.005), equivalence(same, 0.004)) == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -89,6 +130,9 @@ def test_wrong_input():
         holm([0.2, 1.2])
     with pytest.raises(ValueError, match="from 0 to 1"):
         holm([0.2, float("nan")])
+    for margin in (0, -0.01, float("nan")):
+        with pytest.raises(ValueError, match=f"margin above 0, got {margin}"):
+            equivalence(estimate([0.1, 0.2]), margin)
     with pytest.raises(ValueError, match="above 0, got 0"):
         detectable_difference(0, 10)
     with pytest.raises(ValueError, match="two patients, got 1"):
@@ -124,7 +168,7 @@ def test_wrong_input_to_student():
         student([0.1, 0.2], patients=["a", "a"])
     with pytest.raises(ValueError, match="finite"):
         student([0.1, float("nan")])
-    with pytest.raises(ValueError, match="level 1.5"):
+    with pytest.raises(ValueError, match="level between 0 and 1, got 1.5"):
         student([0.1, 0.2], level=1.5)
     with pytest.raises(ValueError, match=r"got \(3,\) and \(2,\)"):
         student([0.1, 0.2, 0.3], patients=[1, 2])

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from retina_course.evaluation import leaderboard
 from retina_course.results import stored
@@ -96,21 +97,32 @@ def test_scores_per_seed_and_per_photograph(board):
     squares = 0.01 * np.arange(6) ** 2
     assert entry.per_image("f1") == pytest.approx(0.55 + squares)
     assert entry.per_image("f1", "no_flips") == pytest.approx(0.5 + squares)
+    assert entry.by_seed("f1") == pytest.approx(np.add.outer([0.6, 0.5], squares))
     assert entry.per_image("cldice").tolist() == [0, 1, 2, 3, 4, 5]
 
 
-def by_loops(values):
-    """The 95 % interval of the mean, with children drawn again as `bootstrap` documents it."""
-    by_child = np.reshape(values, (3, 2)).mean(axis=1)
-    draws = np.random.default_rng(0).integers(0, 3, (2000, 3))
-    means = [np.mean([by_child[child] for child in draw]) for draw in draws]
-    return np.mean(values), np.percentile(means, 2.5), np.percentile(means, 97.5)
+def of_three_children(values):
+    """The 95 % interval of the mean over three children of two photographs each."""
+    by_child = [np.mean(values[:2]), np.mean(values[2:4]), np.mean(values[4:])]
+    theirs = stats.ttest_1samp(by_child, 0).confidence_interval()
+    return np.mean(values), theirs.low, theirs.high
 
 
-def test_the_interval_draws_children_and_not_photographs(board):
+def test_the_unit_of_the_interval_is_the_child_and_not_the_photograph(board):
     (entry,) = board(run())
-    assert leaderboard.interval(entry) == pytest.approx(by_loops(entry.per_image("f1")))
-    assert leaderboard.interval(entry, "cldice") == pytest.approx(by_loops([0, 1, 2, 3, 4, 5]))
+    f1, cldice = leaderboard.mean(entry), leaderboard.mean(entry, "cldice")
+    assert f1.interval() == pytest.approx(of_three_children(entry.per_image("f1")))
+    assert cldice.interval() == pytest.approx(of_three_children([0, 1, 2, 3, 4, 5]))
+    assert f1.covers == "patients"
+
+
+def test_seeds_that_differ_widen_the_interval(board):
+    (entry,) = board(run(0, f1=0.60), run(1, f1=0.64))
+    found = leaderboard.mean(entry)
+    children = np.var([0.005, 0.065, 0.205], ddof=1) / 3  # (0 + 1) / 200, (4 + 9) / 200, ...
+    assert found.error**2 == pytest.approx(children + 0.04**2 / 2 / 2)
+    assert found.covers == "patients and seeds"
+    assert found.value == pytest.approx(np.mean(entry.by_seed("f1")))
 
 
 def test_the_difference_is_second_less_first_over_children(board):
@@ -119,9 +131,9 @@ def test_the_difference_is_second_less_first_over_children(board):
         image["f1"] += more  # 07R, 07L, ...
     second, first = board(run(), better)
     found = leaderboard.difference(first, second)
-    assert found == pytest.approx(by_loops([0.1, 0.3, 0.1, 0.1, 0.2, 0.4]))
+    assert found.interval() == pytest.approx(of_three_children([0.1, 0.3, 0.1, 0.1, 0.2, 0.4]))
     assert found.value > 0 and leaderboard.difference(second, first).value == -found.value
-    assert leaderboard.difference(first, second, "cldice") == (0, 0, 0)
+    assert leaderboard.difference(first, second, "cldice").interval() == (0, 0, 0)
 
 
 def test_every_cell_of_the_table(board):
@@ -134,7 +146,8 @@ def test_every_cell_of_the_table(board):
         "AUC",
         "F1",
         "sd over seeds",
-        "mean F1 per photograph, 95 %",
+        "mean F1, 95 %",
+        "covers",
         "F1, no flips",
         "Seeds",
         "Steps",
@@ -143,13 +156,23 @@ def test_every_cell_of_the_table(board):
         "Minutes",
         "Device",
     ]
-    intervals = ["{:.3f} ({:.3f} to {:.3f})".format(*by_loops(e.per_image("f1"))) for e in entries]
+    intervals = [
+        "{:.3f} ({:.3f} to {:.3f})".format(*leaderboard.mean(e).interval()) for e in entries
+    ]
     # The sd of 0.60, 0.64, 0.71 with n - 1; 100, 200 and 300 minutes are 200.
     assert table.rows == [
-        ["unet_small 640", "0.9100", "0.6500", "0.0557", intervals[0], "0.6000"]
+        [
+            "unet_small 640",
+            "0.9100",
+            "0.6500",
+            "0.0557",
+            intervals[0],
+            "children and seeds",
+            "0.6000",
+        ]
         + ["3", "6,000", "256", "63,445", "200", "a CPU"],
-        ["linknet documented 640", "0.5000", "0.4000", "", intervals[1], "0.3500"]
-        + ["1", "6,000", "256", "11,533,377", "100", "a CPU"],
+        ["linknet documented 640", "0.5000", "0.4000", "", intervals[1], "children"]
+        + ["0.3500", "1", "6,000", "256", "11,533,377", "100", "a CPU"],
     ]
 
 
