@@ -39,7 +39,7 @@ PROGRAM = Program(
 # beside that of its neighbours, which a crop of 128 pixels shows.
 BUDGET = {
     "unet_small": {"steps": 1500, "batch_size": 8, "crop": 128, "lr": 3e-3},
-    "retina_segmentor": {"steps": 800, "batch_size": 8, "crop": 128, "lr": 1e-3},
+    "retina_segmentor": {"steps": 400, "batch_size": 8, "crop": 128, "lr": 1e-3},
 }
 EYES, EYE_SCALE, SEED = 72, 21.0, 3000
 CHANNELS = {"num_classes": 2}
