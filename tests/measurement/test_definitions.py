@@ -51,6 +51,20 @@ def test_a_ring_is_one_segment_without_nodes():
     assert len(graph.segments) == 1 and len(graph.nodes) == 0
 
 
+def test_closed_vessels_have_no_tortuosity_and_nearly_closed_ones_do_not_rule_the_mean():
+    turn = np.linspace(0.15, 2 * np.pi - 0.15, 300)  # all but closed: the ends are 12 pixels apart
+    bow = 80 + 40 * np.column_stack([np.cos(turn), np.sin(turn)])
+    straight = np.array([[5.0, 150], [195, 150]])
+    found = measure(draw_tubes([bow, straight], [4, 4], (200, 200)) >= 0.5)
+    arc, chord = 40 * 2 * (np.pi - 0.15) + 190, 80 * np.sin(0.15) + 190
+    assert len(found.vessels.tortuosities()) == 2
+    assert found.values["tortuosity_arc_chord"] == pytest.approx(arc / chord, rel=0.02)
+    ring = 100 + 60 * np.column_stack([np.cos(turn * 1.1), np.sin(turn * 1.1)])
+    tail = np.array([[160.0, 100], [195, 100]])
+    closed = measure(draw_tubes([ring, tail], [4, 4], (200, 200)) >= 0.5)
+    assert closed.values["tortuosity_arc_chord"] == pytest.approx(1, abs=0.01)
+
+
 def test_an_empty_map_has_counts_of_0_and_no_means():
     found = measure(np.zeros((40, 40), bool))
     assert found.values["length_px"] == 0 and found.values["segments_count"] == 0
