@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+from benchmarks.common import exact_equivalents
 from benchmarks.common.exact_vessels import compare, crossings, exact, visible_length
 from benchmarks.common.files import RESULTS, write_json
 from benchmarks.common.index import Program
@@ -25,6 +26,7 @@ from benchmarks.common.provenance import provenance
 from retina_course.data.synthetic import draw_tubes, make_fundus, vessel_geometry
 from retina_course.evaluation.agreement import bland_altman
 from retina_course.measurement.calibre import widths_by_fit
+from retina_course.measurement.equivalents import central_equivalents
 from retina_course.measurement.lengths import corner_count, freeman, pixel_count, smoothed
 from retina_course.measurement.measure import measure
 from retina_course.measurement.tortuosity import tortuosity
@@ -64,6 +66,9 @@ def main() -> None:
             "seeds": list(EYES),
             "size": SIZE,
             "from_width": WIDE,
+            "equivalents": exact_equivalents.agreement(
+                *zip(*(equivalents(seed) for seed in EYES), strict=True)
+            ),
             **{kind: summary([e for e in eyes if e["kind"] == kind]) for kind in KINDS},
         },
         "program": PROGRAM.file,
@@ -210,6 +215,16 @@ def measured_eye(seed: int) -> Iterator[dict]:
             "cpu": seconds,
         }
     print(f"eye {seed}", flush=True)
+
+
+def equivalents(seed: int) -> tuple[dict[str, float], dict[str, float]]:
+    """CRAE, CRVE and AVR of one eye: exact, and measured in its masks."""
+    eye, truth = make_fundus(SIZE, seed), vessel_geometry(SIZE, seed)
+    disc = exact_equivalents.disc_of(truth)
+    return (
+        exact_equivalents.exact_equivalents(truth, eye.fov.numpy()),
+        central_equivalents(eye.artery.numpy(), eye.vein.numpy(), disc),
+    )
 
 
 def inside(points: np.ndarray, fov: np.ndarray) -> int:

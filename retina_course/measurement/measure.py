@@ -15,10 +15,9 @@ from retina_course.evaluation.binary_maps import as_map
 from retina_course.measurement.branching import branching_angles
 from retina_course.measurement.calibre import widths_by_fit
 from retina_course.measurement.equivalents import (
-    ARTERY,
-    VEIN,
     ZONES,
-    equivalent,
+    Disc,
+    central_equivalents,
     vessel_widths_in,
     zone,
 )
@@ -29,23 +28,6 @@ DEGREES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2, 1.6, 2.4, 3.2)  # sides of t
 BEND_DEGREES, SHORTEST_BEND = 1.0, 11  # of a vessel, whose curvature is taken; at least, in pixels
 FEW_SEGMENTS = 20
 LONG = 10  # points of a vessel inside a zone for it to count
-
-
-@dataclass(frozen=True)
-class Disc:
-    """The optic disc.
-
-    Parameters
-    ----------
-    x, y : float
-        Its centre in pixels.
-    diameter : float
-        Pixels.
-    """
-
-    x: float
-    y: float
-    diameter: float
 
 
 @dataclass(frozen=True)
@@ -149,7 +131,8 @@ def measure(
         values |= {"disc_x_px": disc.x, "disc_y_px": disc.y, "disc_diameter_px": disc.diameter}
         values |= _zones(vessels, mask, inside, disc)
         if arteries is not None and veins is not None:
-            values |= _equivalents(as_map(arteries, "arteries"), as_map(veins, "veins"), disc)
+            kinds = as_map(arteries, "arteries"), as_map(veins, "veins")
+            values |= central_equivalents(*kinds, disc)
     return Measurement(values, vessels, list(_flags(values)))
 
 
@@ -256,21 +239,6 @@ def _zones(
         found[f"zone_{name}_vessels_count"] = float(len(widths))
         found[f"zone_{name}_calibre_mean_px"] = float(np.mean(widths)) if widths else np.nan
     return found
-
-
-def _equivalents(
-    arteries: NDArray[np.bool_], veins: NDArray[np.bool_], disc: Disc
-) -> dict[str, float]:
-    """CRAE, CRVE and their ratio, from the six widest of each in zone B."""
-    shape = (arteries.shape[0], arteries.shape[1])
-    ring = zone(shape, (disc.x, disc.y), disc.diameter, "b")
-    found = {}
-    for name, kind, coefficient in (("crae", arteries, ARTERY), ("crve", veins, VEIN)):
-        of_kind = find_vessels(kind)
-        widths = vessel_widths_in(ring, of_kind.lines, of_kind.widths, LONG)
-        found[f"{name}_px"] = equivalent(widths, coefficient)
-        found[f"{name}_vessels_count"] = float(min(len(widths), 6))
-    return found | {"avr": found["crae_px"] / found["crve_px"]}
 
 
 def _flags(values: dict[str, float]) -> list[str]:

@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from retina_course.data.synthetic import draw_tubes
-from retina_course.measurement import Disc, box_count, equivalent, in_units, measure, skeleton_graph
+from retina_course.measurement import (
+    Disc,
+    box_count,
+    central_equivalents,
+    equivalent,
+    in_units,
+    measure,
+    skeleton_graph,
+)
 from retina_course.measurement.centreline import smooth
 from retina_course.measurement.equivalents import ARTERY, VEIN
 from retina_course.measurement.tortuosity import tortuosity
@@ -93,6 +101,19 @@ def test_zones_and_equivalents_of_four_vessels_around_a_disc():
     assert found.values["crae_px"] == pytest.approx(0.88 * np.hypot(6, 6), rel=0.03)
     assert found.values["crve_px"] == pytest.approx(0.95 * np.hypot(8, 8), rel=0.03)
     assert any("six arteries" in flag for flag in found.flags)
+
+
+def test_a_trunk_that_forks_in_zone_b_counts_once():
+    """Zone B runs from 40 to 60 pixels from the centre, its middle lies at 50."""
+    trunk, twig = np.array([[100.5, 100.5], [199, 100.5]]), np.array([[145.0, 100], [199, 60]])
+    artery = draw_tubes([trunk, twig], [8, 4], (200, 200)) >= 0.5
+    vein = draw_tubes([np.array([[100.5, 100.5], [100.5, 0]])], [9], (200, 200)) >= 0.5
+    found = central_equivalents(artery, vein, Disc(100.5, 100.5, 40))
+    assert found["crae_vessels_count"] == 2 and found["crve_vessels_count"] == 1
+    assert found["crae_px"] == pytest.approx(0.88 * np.hypot(8, 4), rel=0.06)
+    assert found["crve_px"] == pytest.approx(9, rel=0.03)
+    nothing = central_equivalents(artery & False, vein, Disc(100.5, 100.5, 40))
+    assert np.isnan(nothing["crae_px"]) and np.isnan(nothing["avr"])
 
 
 def test_units():
