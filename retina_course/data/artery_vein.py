@@ -109,7 +109,9 @@ def _belongs(label: Path, photograph: Path) -> bool:
     return name == own or name.startswith(own + "_")
 
 
-def _kinds(colours: NDArray[np.uint8], path: Path) -> tuple[NDArray[np.bool_], ...]:
+def _kinds(
+    colours: NDArray[np.uint8], path: Path
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
     """Arteries, veins and vessels of an unknown kind, by their colours."""
     red, green, blue = np.moveaxis(colours > 127, 2, 0)
     unclear = ((colours >= NEAR) & (colours <= 255 - NEAR)).any(axis=2)
