@@ -63,7 +63,7 @@ def central_equivalents(
     >>> kinds = [draw_tubes([line], [4], (101, 101)) >= 0.5 for line in across]
     >>> found = central_equivalents(*kinds, Disc(50, 50, 30))
     >>> print(f"{found['crae_px']:.1f} {found['crve_px']:.1f} {found['avr']:.2f}")
-    5.0 5.4 0.93
+    6.2 6.7 0.93
     """
     found = {}
     for name, kind, coefficient in (("crae", arteries, ARTERY), ("crve", veins, VEIN)):
