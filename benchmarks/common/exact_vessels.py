@@ -78,6 +78,25 @@ def visible_length(truth: Exact, fov: np.ndarray) -> float:
     return float((inside & ~hidden).sum() * 4 * STEP)
 
 
+def crossings(truth: VesselGeometry) -> np.ndarray:
+    """Where two branches cross without a fork, `(C, 2)`."""
+    lines = [np.stack([one.points[:-1], one.points[1:]], axis=1) for one in truth.branches]
+    of = np.repeat(np.arange(len(lines)), [len(line) for line in lines])
+    start, stop = np.concatenate(lines).transpose(1, 0, 2)
+    ahead, between = stop - start, start[None] - start[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        turn = _crossed(ahead[:, None], ahead[None])
+        first = _crossed(between, ahead[None]) / turn
+        second = _crossed(between, ahead[:, None]) / turn
+    meet = (first > 0) & (first < 1) & (second > 0) & (second < 1) & (of[:, None] < of)
+    i, j = np.nonzero(meet)
+    return start[i] + first[i, j][:, None] * ahead[i]
+
+
+def _crossed(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+
+
 def compare(vessels: Vessels, truth: Exact, photograph: np.ndarray | None = None) -> list[dict]:
     """Each measured segment that lies on one exact branch: what was measured, and what is so.
 

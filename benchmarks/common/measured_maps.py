@@ -18,7 +18,7 @@ from retina_course.inference.segmentation import segment
 FOLDER = RUNS / "measurement"
 NETWORKS = (
     *("unet_small", "unet_large", "retina_segmentor"),
-    *("unet_small_any_camera", "retina_segmentor_any_camera"),
+    *("unet_small_any_camera", "retina_segmentor_any_camera", "w_net_any_camera"),
 )
 TURN = 5.0  # degrees
 SHIFT = 0.06  # of the field's diameter that the crop takes off on the left and above

@@ -18,16 +18,19 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from benchmarks.common.exact_vessels import compare, exact, visible_length
+from benchmarks.common import exact_equivalents
+from benchmarks.common.exact_vessels import compare, crossings, exact, visible_length
 from benchmarks.common.files import RESULTS, write_json
 from benchmarks.common.index import Program
 from benchmarks.common.provenance import provenance
 from retina_course.data.synthetic import draw_tubes, make_fundus, vessel_geometry
 from retina_course.evaluation.agreement import bland_altman
 from retina_course.measurement.calibre import widths_by_fit
+from retina_course.measurement.equivalents import central_equivalents
 from retina_course.measurement.lengths import corner_count, freeman, pixel_count, smoothed
 from retina_course.measurement.measure import measure
-from retina_course.measurement.vessels import find_vessels
+from retina_course.measurement.tortuosity import tortuosity
+from retina_course.measurement.vessels import SHORTEST, find_vessels
 
 PROGRAM = Program(
     __file__,
@@ -56,12 +59,16 @@ def main() -> None:
         "tubes": [tubes(width) for width in WIDTHS],
         "lengths": list(length_curves()),
         "waves": [wave(*one) for one in WAVES],
+        "curvature_of_straight_per_px": [straight_curvature(width) for width in WIDTHS[2:]],
         "forks": [fork(angle) for angle in FORKS],
         "fractal": list(fractal()),
         "eyes": {
             "seeds": list(EYES),
             "size": SIZE,
             "from_width": WIDE,
+            "equivalents": exact_equivalents.agreement(
+                *zip(*(equivalents(seed) for seed in EYES), strict=True)
+            ),
             **{kind: summary([e for e in eyes if e["kind"] == kind]) for kind in KINDS},
         },
         "program": PROGRAM.file,
@@ -127,7 +134,10 @@ def wave(height: float, period: float, width: float) -> dict:
     vessels = find_vessels(draw_tubes([line], [width], (200, 281)) >= 0.5)
     found = max(vessels.lines, key=lambda one: one.length)
     ratio = arc / 240
+    bent = tortuosity(found)
     return {
+        "curvature_rms_per_px": (rms := wave_curvature(height, period)),
+        "curvature_error_percent": 100 * (np.sqrt(bent.total_squared / bent.arc) / rms - 1),
         "height": height,
         "period": period,
         "width": width,
@@ -136,6 +146,27 @@ def wave(height: float, period: float, width: float) -> dict:
         "error_percent": 100 * (found.length / found.chord / ratio - 1),
         "length_error_percent": 100 * (vessels.length / arc - 1),
     }
+
+
+def wave_curvature(height: float, period: float) -> float:
+    """The root of the mean squared curvature of a wave of four or two periods, in 1/pixel."""
+    at = np.linspace(0, 2 * np.pi, 2001)
+    slope = 2 * np.pi / period * height * np.cos(at)
+    second = (2 * np.pi / period) ** 2 * height * np.sin(at)
+    step = np.hypot(1, slope)
+    return float(np.sqrt(np.average((second / step**3) ** 2, weights=step)))
+
+
+def straight_curvature(width: float) -> dict:
+    """What is measured where there is none: the mean over the angles."""
+    found = []
+    for angle in ANGLES:
+        ahead = LENGTH / 2 * np.array([np.cos(np.radians(angle)), np.sin(np.radians(angle))])
+        line = SIDE / 2 + np.stack([-ahead, ahead])
+        vessels = find_vessels(draw_tubes([line], [width], (SIDE, SIDE)) >= 0.5)
+        bent = tortuosity(max(vessels.lines, key=lambda one: one.length))
+        found.append(np.sqrt(bent.total_squared / bent.arc))
+    return {"width": width, "mean": float(np.mean(found)), "highest": float(np.max(found))}
 
 
 def fork(angle: float) -> dict:
@@ -171,19 +202,35 @@ def measured_eye(seed: int) -> Iterator[dict]:
         seconds = time.process_time() - started
         fitted = widths_by_fit(eye.image[1].numpy(), vessels.lines, vessels.widths)
         known = exact(truth, kind)
-        forks = truth.branch_points.round().astype(int)
-        forks = forks[((forks >= 0) & (forks < SIZE)).all(axis=1)]
         yield {
             "kind": kind,
             "seed": seed,
             "length": visible_length(known, fov),
             "measured_length": vessels.length,
-            "branch_points": int(fov[forks[:, 1], forks[:, 0]].sum()),
+            "branch_points": inside(truth.branch_points, fov),
             "measured_branch_points": len(vessels.graph.branch_points),
+            "crossings": inside(crossings(truth), fov),
+            "measured_crossings": len(vessels.graph.crossings),
             "segments": compare(vessels, known, fitted),
             "cpu": seconds,
         }
     print(f"eye {seed}", flush=True)
+
+
+def equivalents(seed: int) -> tuple[dict[str, float], dict[str, float]]:
+    """CRAE, CRVE and AVR of one eye: exact, and measured in its masks."""
+    eye, truth = make_fundus(SIZE, seed), vessel_geometry(SIZE, seed)
+    disc = exact_equivalents.disc_of(truth)
+    return (
+        exact_equivalents.exact_equivalents(truth, eye.fov.numpy()),
+        central_equivalents(eye.artery.numpy(), eye.vein.numpy(), disc),
+    )
+
+
+def inside(points: np.ndarray, fov: np.ndarray) -> int:
+    """How many points lie in the field of view."""
+    x, y = points[((points > -0.5) & (points < SIZE - 0.5)).all(axis=1)].round().astype(int).T
+    return int(fov[y, x].sum())
 
 
 def summary(eyes: list[dict]) -> dict:
@@ -191,7 +238,7 @@ def summary(eyes: list[dict]) -> dict:
     rows = [row for eye in eyes for row in eye["segments"]]
     wide = [row for row in rows if row["width"] >= WIDE]
     thin = [row for row in rows if row["width"] < WIDE]
-    arcs = [row for row in rows if row["chord"] >= 10]
+    arcs = [row for row in rows if row["chord"] >= SHORTEST]
 
     def agreement(rows: list[dict], true: str, measured: str) -> dict:
         pairs = np.array([[row[true], row[measured]] for row in rows])
@@ -211,6 +258,7 @@ def summary(eyes: list[dict]) -> dict:
         "width_of_thin": agreement(thin, "width", "measured_width"),
         "segment_length": agreement(arcs, "arc", "measured_arc"),
         "tortuosity": agreement(ratios, "true", "found"),
+        "tortuosity_of_eye": agreement([of_eye(eye) for eye in eyes], "true", "found"),
         "total_length": agreement(lengths, "true", "found"),
         "mean_width_of_eye": agreement(
             [
@@ -223,11 +271,22 @@ def summary(eyes: list[dict]) -> dict:
         "cpu_seconds": float(np.mean([eye["cpu"] for eye in eyes])),
     }
     if eyes[0]["kind"] == "vessel":
-        found["branch_points"] = {
-            "true": float(np.mean([eye["branch_points"] for eye in eyes])),
-            "found": float(np.mean([eye["measured_branch_points"] for eye in eyes])),
-        }
+        for name in ("branch_points", "crossings"):
+            found[name] = {
+                "true": float(np.mean([eye[name] for eye in eyes])),
+                "found": float(np.mean([eye[f"measured_{name}"] for eye in eyes])),
+            }
     return found
+
+
+def of_eye(eye: dict) -> dict[str, float]:
+    """All arcs by all chords of an eye, true and measured."""
+    arcs = [row for row in eye["segments"] if row["chord"] >= SHORTEST]
+    total = {key: sum(row[key] for row in arcs) for key in arcs[0]}
+    return {
+        "true": total["arc"] / total["chord"],
+        "found": total["measured_arc"] / total["measured_chord"],
+    }
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How far measurements of real photographs differ: between people, networks, views and eyes.
 
-    python -m benchmarks.measurement.real
+    python -m benchmarks.measurement.real [--only PART ...]
 
 CHASE_DB1: the second observer against the first (28 photographs); each shipped network against the
 first observer, on the 20 photographs of ten children that it was not trained on; two of them
@@ -10,6 +10,9 @@ width is taken from the four training children. Which of four scores predicts an
 correlation over the 20 photographs. HRF at half its size: healthy, diabetic and glaucomatous eyes,
 by the ground truth and by UNetSmall. Vessel maps and rows wait in runs/measurement, so that a
 second call only compares.
+
+A part is a network, or hrf. Each is written when it is finished, with a provenance of its own; the
+other parts stay as they are. The observers are compared in each call.
 
 Writes retina_course/results/measurement_real.json. It needs both sets (folder RETINA_COURSE_DATA).
 """
@@ -21,7 +24,7 @@ import torch
 from scipy import stats
 
 from benchmarks.common.datasets import chase_facts
-from benchmarks.common.files import RESULTS, write_json
+from benchmarks.common.files import RESULTS, read_json, write_json
 from benchmarks.common.index import Program
 from benchmarks.common.measured_maps import NETWORKS, SHIFT, TURN, VARIANTS, loaded, vessel_map
 from benchmarks.common.measured_rows import (
@@ -53,11 +56,15 @@ RETESTED = ("unet_small", "unet_large")
 ON_HRF = ("unet_small",)
 HALF = 2  # of the pixels of HRF, 54 per degree, every second one is taken
 GROUPS = {"h": "healthy", "dr": "diabetic retinopathy", "g": "glaucoma"}
+PARTS = (*NETWORKS, "hrf")
+FILE = RESULTS / "measurement_real.json"
 Table = dict[str, np.ndarray]
 
 
 def main() -> None:
-    PROGRAM.parser(__doc__).parse_args()
+    parser = PROGRAM.parser(__doc__)
+    parser.add_argument("--only", nargs="+", default=PARTS, choices=PARTS)
+    parts = parser.parse_args().only
     began = time.perf_counter()
     torch.set_num_threads(1)
     training, test = (list(ChaseDB1(split=split)) for split in ("train", "test"))
@@ -74,14 +81,23 @@ def main() -> None:
         "observers": agreement(held_out, part(second, len(training), None), test),
         "observers_all": agreement(first, second, everyone),
         "eyes": {"first": left_right(first, everyone), "second": left_right(second, everyone)},
-        "networks": {name: network(name, training, test, first, tolerance) for name in NETWORKS},
         "variants": {"turn_degrees": TURN, "crop": SHIFT},
         "rows": {"first": rows(first, everyone), "second": rows(second, everyone)},
-        "hrf": hrf(),
         "program": PROGRAM.file,
         "provenance": provenance(torch.device("cpu"), PROGRAM, since=began),
     }
-    write_json(RESULTS / "measurement_real.json", content)
+    stored = read_json(FILE) if FILE.exists() else {}
+    done = dict(stored.get("networks", {})) | {"hrf": stored.get("hrf", {})}
+    for made in filter(None, done.values()):  # a part of an older file has the file's provenance
+        made.setdefault("provenance", stored["provenance"])
+    for name in parts:
+        began = time.perf_counter()
+        made = hrf() if name == "hrf" else network(name, training, test, first, tolerance)
+        own = {"provenance": provenance(torch.device("cpu"), PROGRAM, since=began)}
+        done[name] = made | own
+        networks = {one: done[one] for one in NETWORKS if one in done}
+        write_json(FILE, content | {"networks": networks, "hrf": done["hrf"]})
+        print(f"written   {name}", flush=True)
 
 
 def network(
@@ -123,7 +139,6 @@ def network(
         }
         for key in found["scores"][0]
     }
-    print(name, flush=True)
     return found
 
 

@@ -29,9 +29,9 @@ from retina_course.inference.quality import vessel_warnings
 from retina_course.inference.scale import DEFAULT_FIELD_ANGLE
 from retina_course.inference.segmentation import segment
 from retina_course.measurement.discs import read_discs
-from retina_course.measurement.equivalents import ZONES
+from retina_course.measurement.equivalents import ZONES, Disc
 from retina_course.measurement.masks import Layers, is_map, read_layers
-from retina_course.measurement.measure import Disc, Measurement, measure
+from retina_course.measurement.measure import Measurement, measure
 from retina_course.measurement.units import in_units
 
 PICTURES = "_pictures"

@@ -26,7 +26,8 @@ class Scaled:
     images : Tensor
         `(M, 3, H, W)`, float32 in [0, 1].
     targets : Tensor
-        `(M, 1, H, W)`, float32 in [0, 1]: which part of the pixel is vessel.
+        `(M, C, H, W)`, float32 in [0, 1]: which part of the pixel is vessel; or, with two channels,
+        artery and vein.
     pixels_per_degree : float
         Pixels for each degree of the field of view.
 
@@ -49,9 +50,10 @@ class Scaled:
 
     def __post_init__(self) -> None:
         images, targets = tuple(self.images.shape), tuple(self.targets.shape)
-        if len(images) != 4 or images[1] != 3 or targets != (images[0], 1, *images[2:]):
+        fitting = len(targets) == 4 and (targets[0], *targets[2:]) == (images[0], *images[2:])
+        if len(images) != 4 or images[1] != 3 or not fitting:
             raise ValueError(
-                f"Expected images (M, 3, H, W) and targets (M, 1, H, W), got {images} "
+                f"Expected images (M, 3, H, W) and targets (M, C, H, W), got {images} "
                 f"and {targets}."
             )
         if not self.pixels_per_degree > 0:
@@ -148,7 +150,7 @@ class RandomCameras:
         return images, targets.clamp(0, 1)
 
     def _crop(self, generator: Generator) -> Tensor:
-        """One crop of image and target, `(1, 4, size, size)`."""
+        """One crop of image and targets, `(1, 3 + C, size, size)`."""
         assert self.shares is not None
         r = torch.rand(9, generator=generator).tolist()
         cumulated = torch.tensor(self.shares).cumsum(0)
@@ -176,7 +178,7 @@ class RandomCameras:
         halves = torch.tensor([[width], [height]]) / self.size
         centre = torch.tensor([[2 * x / width - 1], [2 * y / height - 1]])
         theta = torch.cat([matrix / halves, centre], dim=1)[None].to(image.device)
-        grid = F.affine_grid(theta, [1, 4, self.size, self.size], align_corners=False)
+        grid = F.affine_grid(theta, [1, 1, self.size, self.size], align_corners=False)
         return F.grid_sample(image, grid, mode="bilinear", align_corners=False)
 
 

@@ -1,8 +1,8 @@
 """From a vessel map to numbers: length, calibre, tortuosity, density, branching, with units."""
 
-from retina_course.measurement.equivalents import equivalent, zone
+from retina_course.measurement.equivalents import Disc, central_equivalents, equivalent, zone
 from retina_course.measurement.fractal import BoxCount, box_count
-from retina_course.measurement.measure import Disc, Measurement, measure
+from retina_course.measurement.measure import Measurement, measure
 from retina_course.measurement.skeleton import SkeletonGraph, skeleton_graph
 from retina_course.measurement.tortuosity import Tortuosity, tortuosity
 from retina_course.measurement.units import in_units
@@ -16,6 +16,7 @@ __all__ = [
     "Tortuosity",
     "Vessels",
     "box_count",
+    "central_equivalents",
     "equivalent",
     "find_vessels",
     "in_units",

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from retina_course.data.tables import read_table
-from retina_course.measurement.measure import Disc
+from retina_course.measurement.equivalents import Disc
 
 COLUMNS = ("file", "x", "y", "diameter")
 

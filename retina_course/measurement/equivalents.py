@@ -5,15 +5,113 @@ narrowest are combined to the width of the trunk that would feed both, and so on
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from retina_course.measurement.centreline import Centreline
+from retina_course.measurement.vessels import find_vessels
+
 ARTERY, VEIN = 0.88, 0.95  # branching coefficients of Knudtson et al. 2003
 LARGEST = 6
 # From the disc's margin, in disc diameters: zone B 0.5 to 1, zone C 0.5 to 2.
 ZONES = {"b": (0.5, 1.0), "c": (0.5, 2.0)}
+FEWEST = 3  # points of a vessel whose width is known
+
+
+@dataclass(frozen=True)
+class Disc:
+    """The optic disc.
+
+    Parameters
+    ----------
+    x, y : float
+        Its centre in pixels.
+    diameter : float
+        Pixels.
+    """
+
+    x: float
+    y: float
+    diameter: float
+
+
+def central_equivalents(
+    arteries: NDArray[np.bool_], veins: NDArray[np.bool_], disc: Disc
+) -> dict[str, float]:
+    """CRAE, CRVE and their ratio, from the six widest arteries and veins in zone B.
+
+    Parameters
+    ----------
+    arteries, veins : ndarray of bool
+        `(H, W)` each.
+    disc : Disc
+        The optic disc.
+
+    Returns
+    -------
+    dict of str to float
+        `crae_px`, `crve_px`, `avr`, and how many vessels were there, at most six; not a number
+        without a vessel.
+
+    Examples
+    --------
+    >>> from retina_course.data.synthetic import draw_tubes
+    >>> across = [np.array([[0, 50], [100, 50]]), np.array([[50, 0], [50, 100]])]
+    >>> kinds = [draw_tubes([line], [4], (101, 101)) >= 0.5 for line in across]
+    >>> found = central_equivalents(*kinds, Disc(50, 50, 30))
+    >>> print(f"{found['crae_px']:.1f} {found['crve_px']:.1f} {found['avr']:.2f}")
+    6.2 6.7 0.93
+    """
+    found = {}
+    for name, kind, coefficient in (("crae", arteries, ARTERY), ("crve", veins, VEIN)):
+        of_kind = find_vessels(kind)
+        widths = widths_across(disc, of_kind.lines, of_kind.widths)
+        found[f"{name}_px"] = equivalent(widths, coefficient)
+        found[f"{name}_vessels_count"] = float(min(len(widths), LARGEST))
+    return found | {"avr": found["crae_px"] / found["crve_px"]}
+
+
+def widths_across(
+    disc: Disc, lines: Sequence[Centreline], widths: Sequence[NDArray[Any]]
+) -> list[float]:
+    """The mean width in zone B of each vessel that crosses the middle of the zone.
+
+    A trunk that forks inside of the zone is there in several pieces. Only that which crosses the
+    middle circle counts, so that no vessel counts twice.
+
+    Parameters
+    ----------
+    disc : Disc
+        The optic disc.
+    lines : sequence of Centreline
+        The segments, N points each.
+    widths : sequence of ndarray
+        `(N,)` each, their widths, not a number where there is none.
+
+    Returns
+    -------
+    list of float
+        Pixels, one per crossing.
+    """
+    near, far = (disc.diameter * (0.5 + margin) for margin in ZONES["b"])
+    found = []
+    for line, wide in zip(lines, widths, strict=True):
+        away = np.hypot(*(line.points - [disc.x, disc.y]).T)
+        for part in _runs((away >= near) & (away <= far)):
+            own = wide[part][np.isfinite(wide[part])]
+            crosses = away[part].min() < (near + far) / 2 <= away[part].max()
+            if crosses and len(own) >= FEWEST:
+                found.append(float(own.mean()))
+    return found
+
+
+def _runs(chosen: NDArray[np.bool_]) -> list[slice]:
+    """Where points that follow each other are chosen."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], chosen.astype(int), [0]])))
+    return [slice(start, stop) for start, stop in edges.reshape(-1, 2).tolist()]
 
 
 def equivalent(widths: Sequence[float], coefficient: float) -> float:
@@ -117,9 +215,8 @@ def vessel_widths_in(
         x, y = line.points.round().astype(int).T
         x, y = np.clip(x, 0, ring.shape[1] - 1), np.clip(y, 0, ring.shape[0] - 1)
         # One that passes the disc on its way lies in the ring twice, and counts twice.
-        runs = np.flatnonzero(np.diff(np.concatenate([[0], ring[y, x].astype(int), [0]])))
-        for start, stop in runs.reshape(-1, 2):
-            own = np.asarray(wide)[start:stop]
+        for part in _runs(ring[y, x]):
+            own = np.asarray(wide)[part]
             own = own[np.isfinite(own)]
             if len(own) >= shortest:
                 found.append(float(own.mean()))

@@ -15,10 +15,9 @@ from retina_course.evaluation.binary_maps import as_map
 from retina_course.measurement.branching import branching_angles
 from retina_course.measurement.calibre import widths_by_fit
 from retina_course.measurement.equivalents import (
-    ARTERY,
-    VEIN,
     ZONES,
-    equivalent,
+    Disc,
+    central_equivalents,
     vessel_widths_in,
     zone,
 )
@@ -26,25 +25,9 @@ from retina_course.measurement.fractal import box_count
 from retina_course.measurement.vessels import Vessels, find_vessels
 
 DEGREES = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.2, 1.6, 2.4, 3.2)  # sides of the boxes
+BEND_DEGREES, SHORTEST_BEND = 1.0, 11  # of a vessel, whose curvature is taken; at least, in pixels
 FEW_SEGMENTS = 20
 LONG = 10  # points of a vessel inside a zone for it to count
-
-
-@dataclass(frozen=True)
-class Disc:
-    """The optic disc.
-
-    Parameters
-    ----------
-    x, y : float
-        Its centre in pixels.
-    diameter : float
-        Pixels.
-    """
-
-    x: float
-    y: float
-    diameter: float
 
 
 @dataclass(frozen=True)
@@ -90,7 +73,8 @@ def measure(
     photograph : ndarray of float, optional
         Its green channel, `(H, W)`: adds a width that is fitted there.
     pixels_per_degree : float, default 21
-        It says how large the boxes of the fractal dimension are, 0.1 to 3.2 degrees.
+        It says how large the boxes of the fractal dimension are, 0.1 to 3.2 degrees, and how long
+        the part of a vessel is whose curvature is taken, 1 degree.
     disc : Disc, optional
         Adds the zones B and C.
     arteries, veins : ndarray of bool, optional
@@ -135,10 +119,11 @@ def measure(
         "length_density_per_px": vessels.length / area,
         "components_count": float(vessels.graph.components),
         "branch_points_count": float(len(vessels.graph.branch_points)),
+        "crossings_count": float(len(vessels.graph.crossings)),
         "end_points_count": float(len(vessels.graph.end_points)),
         "segments_count": float(len(vessels.lines)),
         **_calibres(vessels, photograph),
-        **_tortuosities(vessels),
+        **_tortuosities(vessels, pixels_per_degree),
         **_fractal(vessels, mask.shape, pixels_per_degree),
         **_angles(vessels),
     }
@@ -146,7 +131,8 @@ def measure(
         values |= {"disc_x_px": disc.x, "disc_y_px": disc.y, "disc_diameter_px": disc.diameter}
         values |= _zones(vessels, mask, inside, disc)
         if arteries is not None and veins is not None:
-            values |= _equivalents(as_map(arteries, "arteries"), as_map(veins, "veins"), disc)
+            kinds = as_map(arteries, "arteries"), as_map(veins, "veins")
+            values |= central_equivalents(*kinds, disc)
     return Measurement(values, vessels, list(_flags(values)))
 
 
@@ -197,15 +183,20 @@ def _quantile(values: NDArray[Any], weight: NDArray[Any], q: float) -> float:
     return float(np.interp(q, share, values[order]))
 
 
-def _tortuosities(vessels: Vessels) -> dict[str, float]:
-    """Means over the segments, weighted by their length."""
-    found = vessels.tortuosities()
+def _tortuosities(vessels: Vessels, scale: float) -> dict[str, float]:
+    """All arcs by all chords, and the curvature of all arcs.
+
+    A mean of the segments' ratios follows the few segments that come back to where they began: a
+    ratio has no upper limit, and a chord of few pixels is not known well. In the ratio of the sums
+    each segment counts by its chord.
+    """
+    window = 2 * (max(SHORTEST_BEND, round(BEND_DEGREES * scale)) // 2) + 1
+    found = vessels.tortuosities(window=window)
     if not found:
         return {"tortuosity_arc_chord": np.nan, "curvature_rms_per_px": np.nan}
-    arcs = np.array([one.arc for one in found])
-    squared = sum(one.total_squared for one in found) / arcs.sum()
-    ratio = np.average([one.arc_chord for one in found], weights=arcs)
-    return {"tortuosity_arc_chord": float(ratio), "curvature_rms_per_px": float(np.sqrt(squared))}
+    arcs, chords = (sum(getattr(one, name) for one in found) for name in ("arc", "chord"))
+    squared = sum(one.total_squared for one in found) / arcs
+    return {"tortuosity_arc_chord": arcs / chords, "curvature_rms_per_px": float(np.sqrt(squared))}
 
 
 def _fractal(vessels: Vessels, shape: tuple[int, int], scale: float) -> dict[str, float]:
@@ -248,21 +239,6 @@ def _zones(
         found[f"zone_{name}_vessels_count"] = float(len(widths))
         found[f"zone_{name}_calibre_mean_px"] = float(np.mean(widths)) if widths else np.nan
     return found
-
-
-def _equivalents(
-    arteries: NDArray[np.bool_], veins: NDArray[np.bool_], disc: Disc
-) -> dict[str, float]:
-    """CRAE, CRVE and their ratio, from the six widest of each in zone B."""
-    shape = (arteries.shape[0], arteries.shape[1])
-    ring = zone(shape, (disc.x, disc.y), disc.diameter, "b")
-    found = {}
-    for name, kind, coefficient in (("crae", arteries, ARTERY), ("crve", veins, VEIN)):
-        of_kind = find_vessels(kind)
-        widths = vessel_widths_in(ring, of_kind.lines, of_kind.widths, LONG)
-        found[f"{name}_px"] = equivalent(widths, coefficient)
-        found[f"{name}_vessels_count"] = float(min(len(widths), 6))
-    return found | {"avr": found["crae_px"] / found["crve_px"]}
 
 
 def _flags(values: dict[str, float]) -> list[str]:

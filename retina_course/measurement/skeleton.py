@@ -20,6 +20,7 @@ from skimage.morphology import skeletonize
 from retina_course.evaluation.binary_maps import as_map
 
 SPUR = 1.5  # pixels that a twig has to stand out of the vessel that it leaves
+APART = 3.0  # pixels that two branch points have to be apart to be two, as well as a vessel's width
 EIGHT = np.ones((3, 3), dtype=bool)
 
 
@@ -36,7 +37,10 @@ class SkeletonGraph:
     nodes : ndarray of float
         `(M, 2)`, branch points and end points.
     degree : ndarray of int
-        `(M,)`, how many segments meet at each node: 1 at an end point, 3 or more at a branch point.
+        `(M,)`, how many segments meet at each node: 1 at an end point, 3 at a branch point, 4 or
+        more where vessels cross.
+    reach : ndarray of float
+        `(M,)`, how far from each node its vessels cover each other, in pixels.
     radius : ndarray of float
         `(H, W)`, the distance from each pixel to the nearest centre of a background pixel.
     components : int
@@ -47,13 +51,19 @@ class SkeletonGraph:
     ends: NDArray[np.int64]
     nodes: NDArray[np.float64]
     degree: NDArray[np.int64]
+    reach: NDArray[np.float64]
     radius: NDArray[np.float64]
     components: int
 
     @property
     def branch_points(self) -> NDArray[np.float64]:
-        """The nodes where three or more segments meet, `(B, 2)`."""
-        return self.nodes[self.degree >= 3]
+        """The nodes where three segments meet, `(B, 2)`."""
+        return self.nodes[self.degree == 3]
+
+    @property
+    def crossings(self) -> NDArray[np.float64]:
+        """The nodes where four or more segments meet, `(C, 2)`."""
+        return self.nodes[self.degree >= 4]
 
     @property
     def end_points(self) -> NDArray[np.float64]:
@@ -66,7 +76,10 @@ def skeleton_graph(mask: NDArray[Any], spur: float = SPUR) -> SkeletonGraph:
 
     A spur is a segment with a free end that stays inside the vessel it leaves, or leaves it by less
     than `spur` pixels: bumps of the outline make them. Segments that then meet two by two are
-    joined.
+    joined. Where two vessels cross, a skeleton has two branch points and a short segment between
+    them. So branch points that are less than a vessel's width apart, or 3 pixels, become one node.
+    Vessels that cross at less than about 60 degrees run together for longer, and often stay two
+    branch points.
 
     Parameters
     ----------
@@ -107,9 +120,9 @@ def skeleton_graph(mask: NDArray[Any], spur: float = SPUR) -> SkeletonGraph:
             line = graph[0][s].astype(int)
             free = line if graph[3][graph[1][s, 0]] == 1 else line[::-1]
             skeleton[free[:-1, 1], free[:-1, 0]] = False
-        graph = _graph(thinned(skeleton))
+        graph = _graph(skeleton)
     pieces = ndimage.label(mask, EIGHT)[1]
-    return SkeletonGraph(*graph, radius, int(pieces))
+    return SkeletonGraph(*_merged(graph, radius), radius, int(pieces))
 
 
 def thinned(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -149,11 +162,47 @@ def _is_spur(s: int, graph: Parts, radius: NDArray[np.float64], spur: float) -> 
     return bool(steps < radius[y, x] + spur)
 
 
+def _merged(graph: Parts, radius: NDArray[np.float64]) -> tuple[*Parts, NDArray[np.float64]]:
+    """The graph with branch points that are less than a vessel's width apart as one node."""
+    segments, ends, nodes, degree = graph
+    if not len(nodes):
+        return (*graph, np.empty(0))
+    x, y = nodes.round().astype(int).T
+    reach = radius[y, x]
+    width = 2 * reach - 1
+    length = np.array([np.hypot(*np.diff(line, axis=0).T).sum() for line in segments])
+    inner = (ends >= 0).all(axis=1) & (degree[ends] >= 3).all(axis=1)
+    inner &= (ends[:, 0] != ends[:, 1]) & (length < np.maximum(width[ends].max(axis=1), APART))
+    joined = sparse.csr_matrix((inner[inner], ends[inner].T), shape=(len(nodes), len(nodes)))
+    count, new = connected_components(joined, directed=False)
+    centres = (
+        np.column_stack([np.bincount(new, weights=nodes[:, i], minlength=count) for i in (0, 1)])
+        / np.bincount(new)[:, None]
+    )
+    kept = np.flatnonzero(~inner)
+    pairs = np.where(ends[kept] >= 0, new[ends[kept]], -1)
+    lines = [_led_to(segments[s], centres, pair) for s, pair in zip(kept, pairs, strict=True)]
+    reaches = np.zeros(count)
+    np.maximum.at(reaches, new, reach + np.hypot(*(nodes - centres[new]).T))
+    return lines, pairs, centres, np.bincount(pairs[pairs >= 0], minlength=count), reaches
+
+
+def _led_to(
+    line: NDArray[np.float64], centres: NDArray[np.float64], pair: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """A segment that begins and ends at the centres of its nodes, in steps of about a pixel."""
+    for end, node in ((0, pair[0]), (-1, pair[1])):
+        if node >= 0 and (away := float(np.hypot(*(centres[node] - line[end])))) > 0:
+            more = np.linspace(centres[node], line[end], max(2, round(away) + 1))[:-1]
+            line = np.concatenate([more, line] if end == 0 else [line, more[::-1]])
+    return line
+
+
 def _graph(skeleton: NDArray[np.bool_]) -> Parts:
     """Segments, their nodes, the nodes and their degrees."""
     rows, columns = np.nonzero(skeleton)
     place = np.column_stack([columns, rows]).astype(np.float64)
-    neighbours = _neighbours(skeleton)
+    neighbours = _neighbours(rows, columns)
     degree = np.diff(neighbours.indptr)
     cluster, centres = _nodes(neighbours, degree, place)
     indptr, indices = neighbours.indptr.tolist(), neighbours.indices.tolist()
@@ -194,29 +243,28 @@ def _graph(skeleton: NDArray[np.bool_]) -> Parts:
     return segments, pairs, centres, count.astype(np.int64)
 
 
-def _neighbours(skeleton: NDArray[np.bool_]) -> sparse.csr_matrix:
-    """Which pixels of a skeleton follow each other, as a matrix of its pixels."""
-    number = np.full(skeleton.shape, -1)
-    number[skeleton] = np.arange(skeleton.sum())
-    padded = np.pad(number, 1, constant_values=-1)
-    here, right = padded[1:-1, 1:-1], padded[1:-1, 2:]
-    below, left = padded[2:, 1:-1], padded[1:-1, :-2]
-    corner_right, corner_left = padded[2:, 2:], padded[2:, :-2]
+def _neighbours(rows: NDArray[Any], columns: NDArray[Any]) -> sparse.csr_matrix:
+    """Which pixels of a skeleton, given in the order of rows, follow each other, as a matrix."""
+    across = int(columns.max(initial=0)) + 3
+    place = rows * across + columns + 1
+
+    def at(down: int, right: int) -> NDArray[np.int64]:
+        """The number of the pixel that far from each pixel; -1 where there is none."""
+        wanted = place + down * across + right
+        found = np.minimum(np.searchsorted(place, wanted), len(place) - 1)
+        return np.where(place[found] == wanted, found, -1)
+
+    here = np.arange(len(place))
     pairs = []
-    for other, beside in (
-        (right, None),
-        (below, None),
-        (corner_right, right),
-        (corner_left, left),
-    ):
-        joined = (here >= 0) & (other >= 0)
-        if beside is not None:
-            joined &= (beside < 0) & (below < 0)
+    for down, right in ((0, 1), (1, 0), (1, 1), (1, -1)):
+        other = at(down, right)
+        joined = other >= 0
+        if down and right:  # across a corner: without a third pixel beside both
+            joined &= (at(0, right) < 0) & (at(1, 0) < 0)
         pairs.append(np.column_stack([here[joined], other[joined]]))
     both = np.concatenate([*pairs, *(pair[:, ::-1] for pair in pairs)])
-    count = int(skeleton.sum())
     ones = np.ones(len(both), dtype=np.int8)
-    return sparse.csr_matrix((ones, (both[:, 0], both[:, 1])), shape=(count, count))
+    return sparse.csr_matrix((ones, (both[:, 0], both[:, 1])), shape=(len(place), len(place)))
 
 
 def _nodes(

@@ -10,7 +10,7 @@ from retina_course.evaluation.binary_maps import as_map
 from retina_course.measurement.calibre import widths_by_distance, widths_by_profile
 from retina_course.measurement.centreline import Centreline, centreline, to_free_end
 from retina_course.measurement.skeleton import SkeletonGraph, skeleton_graph
-from retina_course.measurement.tortuosity import Tortuosity, tortuosity
+from retina_course.measurement.tortuosity import BEND, Tortuosity, tortuosity
 
 SHORTEST = 10.0  # pixels of a segment whose tortuosity is measured
 
@@ -49,20 +49,28 @@ class Vessels:
             [np.nanmean(wide) if np.isfinite(wide).any() else np.nan for wide in self.widths]
         )
 
-    def tortuosities(self, shortest: float = SHORTEST) -> list[Tortuosity]:
+    def tortuosities(self, shortest: float = SHORTEST, window: int = BEND) -> list[Tortuosity]:
         """The tortuosity of each segment that is long enough.
 
         Parameters
         ----------
         shortest : float, default 10
             Pixels from end to end.
+        window : int, default 21
+            See `curvature`.
 
         Returns
         -------
         list of Tortuosity
-            In the order of the segments; rings are left out.
+            In the order of the segments. Loops, which end where they begin, are left out: they have
+            no chord.
         """
-        return [tortuosity(line) for line in self.lines if line.chord >= shortest]
+        closed = self.graph.ends[:, 0] == self.graph.ends[:, 1]
+        return [
+            tortuosity(line, window)
+            for line, loop in zip(self.lines, closed, strict=True)
+            if not loop and line.chord >= shortest
+        ]
 
 
 def find_vessels(mask: NDArray[Any], image: NDArray[Any] | None = None) -> Vessels:
@@ -104,8 +112,9 @@ def find_vessels(mask: NDArray[Any], image: NDArray[Any] | None = None) -> Vesse
         line = centreline(pixels, source, graph.radius)
         wide = widths_by_profile(source, line, graph.radius)
         free = [end >= 0 and graph.degree[end] == 1 for end in ends]
-        line = _ended(line, mask, wide, free)
-        wide = widths_by_profile(source, line, graph.radius)
+        ended = _ended(line, mask, wide, free)
+        if ended is not line:
+            line, wide = ended, widths_by_profile(source, ended, graph.radius)
         distance = widths_by_distance(line, graph.radius)
         alone = _alone(line, ends, graph, wide, free)
         lines.append(line)
@@ -126,8 +135,9 @@ def _ended(
                 line = to_free_end(line, mask, width)
             else:
                 turned = Centreline(line.points[::-1], -line.normal[::-1])
-                turned = to_free_end(turned, mask, width)
-                line = Centreline(turned.points[::-1], -turned.normal[::-1])
+                ended = to_free_end(turned, mask, width)
+                if ended is not turned:
+                    line = Centreline(ended.points[::-1], -ended.normal[::-1])
     return line
 
 
@@ -148,7 +158,5 @@ def _alone(
         alone &= (x >= 0) & (y >= 0) & (x <= across - 1) & (y <= height - 1)
     for end, is_free, away in zip(ends, free, (place, place[-1] - place), strict=True):
         if end >= 0:
-            x, y = graph.nodes[end].round().astype(int)
-            reach = graph.radius[y, x] + (1 if is_free else 2)
-            alone &= away > reach
+            alone &= away > graph.reach[end] + (1 if is_free else 2)
     return alone

@@ -221,8 +221,36 @@ def synthetic_eyes(n: int, pixels_per_degree: float, seed: int = 0) -> Scaled:
     >>> synthetic_eyes(2, pixels_per_degree=2.0).images.shape
     torch.Size([2, 3, 90, 90])
     """
+    eyes = arteries_and_veins(n, pixels_per_degree, seed)
+    return Scaled(eyes.images, eyes.targets.amax(dim=1, keepdim=True), pixels_per_degree)
+
+
+def arteries_and_veins(n: int, pixels_per_degree: float, seed: int = 0) -> Scaled:
+    """The images of `synthetic_eyes` with two targets, arteries and veins.
+
+    A crossing belongs to both.
+
+    Parameters
+    ----------
+    n : int
+        Number of images.
+    pixels_per_degree : float
+        Their scale; they are 45 degrees wide.
+    seed : int, default 0
+        The same seed gives the same images.
+
+    Returns
+    -------
+    Scaled
+        `n` square images with targets of two channels.
+
+    Examples
+    --------
+    >>> arteries_and_veins(2, pixels_per_degree=2.0).targets.shape
+    torch.Size([2, 2, 90, 90])
+    """
     side = round(SYNTHETIC_ANGLE * pixels_per_degree)
     eyes = make_fundus_images(n, side, seed)
     images = torch.stack([eye.image for eye in eyes])
-    targets = torch.stack([eye.vessel for eye in eyes])[:, None].float()
+    targets = torch.stack([torch.stack([eye.artery, eye.vein]) for eye in eyes]).float()
     return Scaled(images, targets, pixels_per_degree)

@@ -232,7 +232,18 @@ def test_wrong_settings_are_refused(change, message):
 
 
 def test_wrong_sources_are_refused():
-    with pytest.raises(ValueError, match=r"targets \(M, 1, H, W\), got \(1, 3, 8, 8\)"):
+    with pytest.raises(ValueError, match=r"targets \(M, C, H, W\), got \(1, 3, 8, 8\)"):
         Scaled(torch.zeros(1, 3, 8, 8), torch.zeros(1, 8, 8), 4.0)
     with pytest.raises(ValueError, match="must be positive, got -1"):
         Scaled(torch.zeros(1, 3, 8, 8), torch.zeros(1, 1, 8, 8), -1)
+
+
+def test_two_targets_move_with_the_image_and_stay_apart():
+    eye = make_fundus(256, 0)
+    targets = torch.stack([eye.artery, eye.vein])[None].float()
+    pictured = Scaled(targets[:, [0, 1, 1]], targets, 8.0)
+    cameras = RandomCameras([pictured], size=64, pixels_per_degree=(6.0, 8.0), strength=0.0)
+    x, y = cameras(generator())
+    assert y.shape == (4, 2, 64, 64)
+    assert torch.allclose(x[:, :2], y, atol=0.05)
+    assert (y[:, 0] - y[:, 1]).abs().max() > 0.5

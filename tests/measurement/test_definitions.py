@@ -4,7 +4,15 @@ import numpy as np
 import pytest
 
 from retina_course.data.synthetic import draw_tubes
-from retina_course.measurement import Disc, box_count, equivalent, in_units, measure, skeleton_graph
+from retina_course.measurement import (
+    Disc,
+    box_count,
+    central_equivalents,
+    equivalent,
+    in_units,
+    measure,
+    skeleton_graph,
+)
 from retina_course.measurement.centreline import smooth
 from retina_course.measurement.equivalents import ARTERY, VEIN
 from retina_course.measurement.tortuosity import tortuosity
@@ -51,6 +59,20 @@ def test_a_ring_is_one_segment_without_nodes():
     assert len(graph.segments) == 1 and len(graph.nodes) == 0
 
 
+def test_closed_vessels_have_no_tortuosity_and_nearly_closed_ones_do_not_rule_the_mean():
+    turn = np.linspace(0.15, 2 * np.pi - 0.15, 300)  # all but closed: the ends are 12 pixels apart
+    bow = 80 + 40 * np.column_stack([np.cos(turn), np.sin(turn)])
+    straight = np.array([[5.0, 150], [195, 150]])
+    found = measure(draw_tubes([bow, straight], [4, 4], (200, 200)) >= 0.5)
+    arc, chord = 40 * 2 * (np.pi - 0.15) + 190, 80 * np.sin(0.15) + 190
+    assert len(found.vessels.tortuosities()) == 2
+    assert found.values["tortuosity_arc_chord"] == pytest.approx(arc / chord, rel=0.02)
+    ring = 100 + 60 * np.column_stack([np.cos(turn * 1.1), np.sin(turn * 1.1)])
+    tail = np.array([[160.0, 100], [195, 100]])
+    closed = measure(draw_tubes([ring, tail], [4, 4], (200, 200)) >= 0.5)
+    assert closed.values["tortuosity_arc_chord"] == pytest.approx(1, abs=0.01)
+
+
 def test_an_empty_map_has_counts_of_0_and_no_means():
     found = measure(np.zeros((40, 40), bool))
     assert found.values["length_px"] == 0 and found.values["segments_count"] == 0
@@ -79,6 +101,19 @@ def test_zones_and_equivalents_of_four_vessels_around_a_disc():
     assert found.values["crae_px"] == pytest.approx(0.88 * np.hypot(6, 6), rel=0.03)
     assert found.values["crve_px"] == pytest.approx(0.95 * np.hypot(8, 8), rel=0.03)
     assert any("six arteries" in flag for flag in found.flags)
+
+
+def test_a_trunk_that_forks_in_zone_b_counts_once():
+    """Zone B runs from 40 to 60 pixels from the centre, its middle lies at 50."""
+    trunk, twig = np.array([[100.5, 100.5], [199, 100.5]]), np.array([[156.0, 100], [199, 40]])
+    artery = draw_tubes([trunk, twig], [8, 4], (200, 200)) >= 0.5
+    vein = draw_tubes([np.array([[100.0, 100.5], [100.0, 0]])], [9], (200, 200)) >= 0.5
+    found = central_equivalents(artery, vein, Disc(100.5, 100.5, 40))
+    assert found["crae_vessels_count"] == 1 and found["crve_vessels_count"] == 1
+    assert found["crae_px"] == pytest.approx(8, rel=0.05)
+    assert found["crve_px"] == pytest.approx(9, rel=0.03)
+    nothing = central_equivalents(artery & False, vein, Disc(100.5, 100.5, 40))
+    assert np.isnan(nothing["crae_px"]) and np.isnan(nothing["avr"])
 
 
 def test_units():

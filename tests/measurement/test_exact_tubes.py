@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 
 from retina_course.data.synthetic import draw_tubes, make_fundus, vessel_geometry
 from retina_course.measurement import find_vessels, measure, skeleton_graph
@@ -62,7 +64,36 @@ def test_curvature_of_a_circle():
     angle = np.linspace(0.2, 6, 300)
     arc = 100 + 60 * np.column_stack([np.cos(angle), np.sin(angle)])
     values = measure(draw_tubes([arc], [5], (SIDE, SIDE)) >= 0.5).values
-    assert values["curvature_rms_per_px"] == pytest.approx(1 / 60, rel=0.25)
+    assert values["curvature_rms_per_px"] == pytest.approx(1 / 60, rel=0.06)
+
+
+@pytest.mark.parametrize("width", [2, 6])
+def test_a_straight_vessel_has_almost_no_curvature(width):
+    values = measure(straight(20, width)).values
+    assert values["curvature_rms_per_px"] < 0.002
+    assert values["tortuosity_arc_chord"] == pytest.approx(1, abs=0.005)
+
+
+@settings(max_examples=8, deadline=None, phases=[Phase.generate])
+@given(st.floats(80, 90), st.floats(0, 180), st.integers(3, 9), st.integers(3, 9))
+def test_two_vessels_cross_in_one_point_that_is_no_branch_point(angle, turn, wide, narrow):
+    """Two vessels: four arms, whose lengths together are those of the vessels."""
+    lines = []
+    for direction in np.radians([turn, turn + angle]):
+        ahead = 80 * np.array([np.cos(direction), np.sin(direction)])
+        lines.append(np.stack([SIDE / 2 - ahead, SIDE / 2 + ahead]) + 0.3)
+    found = measure(draw_tubes(lines, [wide, narrow], (SIDE, SIDE)) >= 0.5)
+    assert found.values["crossings_count"] == 1
+    assert found.values["branch_points_count"] == 0
+    assert found.values["end_points_count"] == 4
+    assert found.values["length_px"] == pytest.approx(320, rel=0.03)
+
+
+def test_branch_points_further_apart_than_a_vessel_stay_two():
+    lines = [(0.0, 100), (199, 100)], [(80.0, 100), (80, 20)], [(110.0, 100), (110, 180)]
+    mask = draw_tubes([np.array(line) for line in lines], [6, 4, 4], (SIDE, SIDE)) >= 0.5
+    graph = skeleton_graph(mask)
+    assert len(graph.branch_points) == 2 and len(graph.crossings) == 0
 
 
 def test_a_fork_has_one_branch_point_its_angle_and_no_spurs():
