@@ -19,6 +19,7 @@ from benchmarks.common.figures import save
 from benchmarks.common.files import RESULTS, read_json, write_json
 from benchmarks.common.index import Program
 from benchmarks.common.provenance import provenance
+from benchmarks.measurement.artery_vein_test import KINDS, told_apart
 from retina_course import weights
 from retina_course.data.synthetic import make_fundus
 from retina_course.figures import plotting
@@ -44,10 +45,8 @@ def main() -> None:
     model, card = weights.load(folder / "unet_small" / "weights.safetensors")
     with torch.inference_mode():
         p = model(eye.image[None])[0].sigmoid().numpy()
-    artery, vein = (
-        (own >= row["kinds"][kind]["threshold"]) & eye.fov.numpy()
-        for own, kind in zip(p, ("artery", "vein"), strict=True)
-    )
+    thresholds = [row["kinds"][kind]["threshold"] for kind in KINDS]
+    artery, vein = told_apart(p, thresholds, eye.fov.numpy())
     panels = {
         "synthetic photograph": eye.image.permute(1, 2, 0).numpy(),
         "as it is": coloured(eye.artery.numpy(), eye.vein.numpy()),

@@ -8,10 +8,13 @@ photographs, in which arteries and veins differ by less and in other ways.
 For each kind: AUC, average precision and F1 of the pixels inside the field of view, at a threshold
 from other synthetic eyes. For pixels that are truly vessel, of one kind, and for those on their
 centrelines: how many get a higher probability for the right kind. And CRAE, CRVE and AVR around
-the exact optic disc, from the exact masks and from the networks' masks, against the exact radii.
+the exact optic disc, from the exact masks and from the networks' masks, against the exact radii. In
+a network's masks a vessel pixel belongs to the kind with the higher probability: where a network
+hesitates, both pass their thresholds.
 Writes retina_course/results/artery_vein_test/NAME.json. It needs no dataset.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -77,8 +80,7 @@ def scored(model: nn.Module) -> dict:
             right[part].append(counts)
         true.append(exact_equivalents(truth, fov))
         exact_masks.append(central_equivalents(eye.artery.numpy(), eye.vein.numpy(), disc))
-        masks = [(own >= cut) & fov for own, cut in zip(p, thresholds, strict=True)]
-        found.append(central_equivalents(masks[0], masks[1], disc))
+        found.append(central_equivalents(*told_apart(p, thresholds, fov), disc))
         print(f"eye {seed}", flush=True)
     shares = {part: np.sum(counts, axis=0) for part, counts in right.items()}
     return {
@@ -135,6 +137,12 @@ def probabilities(model: nn.Module, eye: Fundus) -> np.ndarray:
     """Artery and vein, `(2, H, W)`: two questions, each with a probability of its own."""
     with torch.inference_mode():
         return model(eye.image[None])[0].sigmoid().numpy()
+
+
+def told_apart(p: np.ndarray, thresholds: Sequence[float], fov: np.ndarray) -> list[np.ndarray]:
+    """The masks of arteries and veins: each vessel pixel is of the more probable kind."""
+    more = p[0] >= p[1], p[0] < p[1]
+    return [(own >= cut) & one & fov for own, cut, one in zip(p, thresholds, more, strict=True)]
 
 
 def right_kind(p: np.ndarray, eye: Fundus) -> dict[str, list[int]]:
