@@ -1,0 +1,39 @@
+"""Arteries and veins on synthetic eyes: how maps are made and counted, and what is stored."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.common.files import RESULTS, read_json
+from benchmarks.measurement.artery_vein_test import NETWORKS, right_kind, told_apart
+
+
+def test_a_vessel_pixel_is_of_the_more_probable_kind():
+    p = np.array([[[0.9, 0.6, 0.3, 0.9]], [[0.7, 0.8, 0.2, 0.1]]])
+    fov = np.array([[True, True, True, False]])
+    arteries, veins = told_apart(p, (0.5, 0.5), fov)
+    assert arteries.tolist() == [[True, False, False, False]]
+    assert veins.tolist() == [[False, True, False, False]]
+
+
+def test_pixels_of_both_kinds_do_not_count_as_right_or_wrong():
+    artery = torch.tensor([[True, True, True, False, False]])
+    vein = torch.tensor([[False, False, True, True, True]])  # the middle one is a crossing
+    p = np.array([[[0.9, 0.2, 0.9, 0.1, 0.8]], [[0.1, 0.6, 0.1, 0.7, 0.3]]])
+    eye = SimpleNamespace(artery=artery, vein=vein)
+    assert right_kind(p, eye)["vessels"] == [1, 1, 1, 1]  # right a, right v, wrong a, wrong v
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_stored_errors_are_those_of_the_stored_eyes(name):
+    found = read_json(RESULTS / "artery_vein_test" / f"{name}.json")["equivalents"]
+    for part in ("exact_masks", "network"):
+        for column, one in found["rows"].items():
+            pairs = np.array([one["exact"], one[part]], dtype=float)
+            true, own = pairs[:, np.isfinite(pairs).all(axis=0)]
+            errors = 100 * (own / true - 1)
+            assert found[part][column]["bias"] == pytest.approx(errors.mean())
+            high = errors.mean() + 1.96 * errors.std(ddof=1)
+            assert found[part][column]["high"] == pytest.approx(high)
