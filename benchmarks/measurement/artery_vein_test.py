@@ -9,8 +9,7 @@ For each kind: AUC, average precision and F1 of the pixels inside the field of v
 from other synthetic eyes. For pixels that are truly vessel, of one kind, and for those on their
 centrelines: how many get a higher probability for the right kind. And CRAE, CRVE and AVR around
 the exact optic disc, from the exact masks and from the networks' masks, against the exact radii. In
-a network's masks a vessel pixel belongs to the kind with the higher probability: where a network
-hesitates, both pass their thresholds.
+a network's masks each segment of a vessel is of one kind, the one that its pixels vote for.
 Writes retina_course/results/artery_vein_test/NAME.json. It needs no dataset.
 """
 
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import nn
 
 from benchmarks.common.exact_equivalents import (
@@ -34,7 +34,7 @@ from retina_course import weights
 from retina_course.data.synthetic import Fundus, make_fundus, vessel_geometry
 from retina_course.evaluation.streaming import PixelCounts
 from retina_course.measurement.equivalents import central_equivalents
-from retina_course.measurement.skeleton import thinned
+from retina_course.measurement.skeleton import EIGHT, thinned
 
 PROGRAM = Program(
     __file__,
@@ -139,10 +139,27 @@ def probabilities(model: nn.Module, eye: Fundus) -> np.ndarray:
         return model(eye.image[None])[0].sigmoid().numpy()
 
 
-def told_apart(p: np.ndarray, thresholds: Sequence[float], fov: np.ndarray) -> list[np.ndarray]:
-    """The masks of arteries and veins: each vessel pixel is of the more probable kind."""
-    more = p[0] >= p[1], p[0] < p[1]
-    return [(own >= cut) & one & fov for own, cut, one in zip(p, thresholds, more, strict=True)]
+def told_apart(
+    p: np.ndarray, thresholds: Sequence[float], fov: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The masks of arteries and of veins: the pixels of a segment vote on its kind.
+
+    A segment is what lies between two branch points of the skeleton, with the vessel pixels that
+    are nearest to it.
+    """
+    vessels = (p >= np.reshape(thresholds, (2, 1, 1))).any(axis=0) & fov
+    skeleton = thinned(vessels)
+    neighbours = ndimage.convolve(skeleton.astype(int), EIGHT.astype(int), mode="constant") - 1
+    segments, count = ndimage.label(skeleton & (neighbours <= 2), EIGHT)
+    if not count:
+        return np.zeros_like(vessels), vessels
+    rows, columns = ndimage.distance_transform_edt(
+        segments == 0, return_distances=False, return_indices=True
+    )
+    owner = np.where(vessels, segments[rows, columns], 0)
+    votes = ndimage.mean(p[0] - p[1], owner, np.arange(count + 1))
+    artery = (votes > 0)[owner] & vessels
+    return artery, vessels & ~artery
 
 
 def right_kind(p: np.ndarray, eye: Fundus) -> dict[str, list[int]]:

@@ -10,12 +10,22 @@ from benchmarks.common.files import RESULTS, read_json
 from benchmarks.measurement.artery_vein_test import NETWORKS, right_kind, told_apart
 
 
-def test_a_vessel_pixel_is_of_the_more_probable_kind():
-    p = np.array([[[0.9, 0.6, 0.3, 0.9]], [[0.7, 0.8, 0.2, 0.1]]])
-    fov = np.array([[True, True, True, False]])
+def test_the_pixels_of_a_segment_vote_on_its_kind():
+    """Two vessels side by side; in each one end says the other kind."""
+    p = np.full((2, 21, 40), 0.1)
+    p[:, 3:6, 2:38], p[:, 14:17, 2:38] = 0.6, 0.6
+    p[0, 3:6, 2:30] = p[1, 3:6, 30:38] = 0.9
+    p[1, 14:17, 2:30] = p[0, 14:17, 30:38] = 0.9
+    fov = np.ones((21, 40), dtype=bool)
+    fov[:, :5] = False
     arteries, veins = told_apart(p, (0.5, 0.5), fov)
-    assert arteries.tolist() == [[True, False, False, False]]
-    assert veins.tolist() == [[False, True, False, False]]
+    assert arteries[3:6, 5:38].all() and arteries.sum() == 3 * 33
+    assert veins[14:17, 5:38].all() and veins.sum() == 3 * 33
+
+
+def test_without_a_vessel_there_is_neither_kind():
+    for mask in told_apart(np.zeros((2, 8, 8)), (0.5, 0.5), np.ones((8, 8), dtype=bool)):
+        assert mask.shape == (8, 8) and not mask.any()
 
 
 def test_pixels_of_both_kinds_do_not_count_as_right_or_wrong():
