@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 from benchmarks.common.figures import save
 from benchmarks.common.files import RESULTS, read_json, write_json
 from benchmarks.common.index import Program
+from benchmarks.common.kinds import KINDS, told_apart
 from benchmarks.common.provenance import provenance
-from benchmarks.measurement.artery_vein_test import KINDS, told_apart
 from retina_course import weights
 from retina_course.data.synthetic import make_fundus
 from retina_course.figures import plotting

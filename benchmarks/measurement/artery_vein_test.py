@@ -13,12 +13,10 @@ a network's masks each segment of a vessel is of one kind, the one that its pixe
 Writes retina_course/results/artery_vein_test/NAME.json. It needs no dataset.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from scipy import ndimage
 from torch import nn
 
 from benchmarks.common.exact_equivalents import (
@@ -29,12 +27,13 @@ from benchmarks.common.exact_equivalents import (
 )
 from benchmarks.common.files import RESULTS, write_json
 from benchmarks.common.index import Program
+from benchmarks.common.kinds import KINDS, told_apart
 from benchmarks.common.provenance import provenance
 from retina_course import weights
 from retina_course.data.synthetic import Fundus, make_fundus, vessel_geometry
 from retina_course.evaluation.streaming import PixelCounts
 from retina_course.measurement.equivalents import central_equivalents
-from retina_course.measurement.skeleton import EIGHT, thinned
+from retina_course.measurement.skeleton import thinned
 
 PROGRAM = Program(
     __file__,
@@ -44,7 +43,6 @@ PROGRAM = Program(
     inputs=("retina_course/results/artery_vein/*.json",),
     hours=0.1,
 )
-KINDS = ("artery", "vein")
 SIZE = 960  # 21 pixels per degree of 45, a multiple of 16
 CHOOSING, SCORED = range(6000, 6004), range(7000, 7016)  # seeds of the eyes
 NETWORKS = ("unet_small", "retina_segmentor")
@@ -137,29 +135,6 @@ def probabilities(model: nn.Module, eye: Fundus) -> np.ndarray:
     """Artery and vein, `(2, H, W)`: two questions, each with a probability of its own."""
     with torch.inference_mode():
         return model(eye.image[None])[0].sigmoid().numpy()
-
-
-def told_apart(
-    p: np.ndarray, thresholds: Sequence[float], fov: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The masks of arteries and of veins: the pixels of a segment vote on its kind.
-
-    A segment is what lies between two branch points of the skeleton, with the vessel pixels that
-    are nearest to it.
-    """
-    vessels = (p >= np.reshape(thresholds, (2, 1, 1))).any(axis=0) & fov
-    skeleton = thinned(vessels)
-    neighbours = ndimage.convolve(skeleton.astype(int), EIGHT.astype(int), mode="constant") - 1
-    segments, count = ndimage.label(skeleton & (neighbours <= 2), EIGHT)
-    if not count:
-        return np.zeros_like(vessels), vessels
-    rows, columns = ndimage.distance_transform_edt(
-        segments == 0, return_distances=False, return_indices=True
-    )
-    owner = np.where(vessels, segments[rows, columns], 0)
-    votes = ndimage.mean(p[0] - p[1], owner, np.arange(count + 1))
-    artery = (votes > 0)[owner] & vessels
-    return artery, vessels & ~artery
 
 
 def right_kind(p: np.ndarray, eye: Fundus) -> dict[str, list[int]]:

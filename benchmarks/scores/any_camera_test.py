@@ -23,7 +23,6 @@ from benchmarks.common.folds import FOLDS
 from benchmarks.common.index import Program
 from benchmarks.common.provenance import provenance
 from benchmarks.common.scales import WORKING_SCALE, best_threshold, ranking_at
-from benchmarks.scores import any_camera
 from retina_course import weights
 from retina_course.data.datasets import HRF, ChaseDB1
 from retina_course.evaluation import metrics
@@ -40,6 +39,7 @@ PROGRAM = Program(
     inputs=("retina_course/results/any_camera/*.json",),
 )
 ROWS = RESULTS / "any_camera_test"
+SETS = {"chase": ChaseDB1, "hrf": HRF}
 HALVED = 1_000_000  # parameters: networks with more are shipped in half precision
 
 
@@ -86,8 +86,8 @@ def chosen_threshold(name: str, model: nn.Module) -> tuple[float, str]:
     ]
     if not folds:
         source = read_json(RESULTS / "any_camera" / f"{name}.json")["source"]
-        for own in any_camera.SOURCES[source]:
-            found = ranking_at(model, any_camera.part(own, None, True), [WORKING_SCALE])
+        for own in [dataset for name, dataset in SETS.items() if source in (name, "both")]:
+            found = ranking_at(model, list(own(split="train")), [WORKING_SCALE])
             pixels.append(np.array(found[scale]["histogram"]))
     threshold = best_threshold(sum(part / part.sum() for part in pixels))
     if folds:
@@ -121,15 +121,14 @@ def scored(model: Any, card: dict[str, Any]) -> dict[str, Any]:
     source = provenance(default_device(), PROGRAM)
     found: dict[str, Any] = {"threshold": card["threshold"], "provenance": source}
     found["pixels_per_degree"] = card["pixels_per_degree"]
-    for dataset in (ChaseDB1(split="test"), HRF(split="test")):
+    for name, dataset in SETS.items():
         counts, rows = PixelCounts(), []
-        for photo in dataset:
+        for photo in dataset(split="test"):
             angle = photo.field_angle
             image = segment(model, photo.image, card, fov=photo.fov, field_angle=angle)
             p, vessel = metrics.pool([image.probability.numpy()], [photo.ground_truth], [photo.fov])
             counts.add(p, vessel)
             rows.append({"name": photo.name} | metrics.scores(p, vessel, card["threshold"]))
-        name = "chase" if isinstance(dataset, ChaseDB1) else "hrf"
         found[name] = {"pooled": counts.scores(card["threshold"]), "per_image": rows}
     return found
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from benchmarks.common.files import RESULTS, read_json
-from benchmarks.measurement.artery_vein_test import NETWORKS, right_kind, told_apart
+from benchmarks.common.kinds import told_apart
+from benchmarks.measurement.artery_vein_test import NETWORKS, right_kind
 
 
 def test_the_pixels_of_a_segment_vote_on_its_kind():
