@@ -67,7 +67,7 @@ class Estimate(NamedTuple):
 
     @property
     def covers(self) -> str:
-        """What the interval is about: "patients", or "patients and seeds"."""
+        """The words "patients" or "patients and seeds", whichever the interval is about."""
         return "patients and seeds" if self.with_seeds else "patients"
 
     @property
