@@ -90,9 +90,9 @@ def test_a_killed_run_goes_on_and_ends_where_an_uninterrupted_one_does(
     assert len(entry.runs) == 2 and len(entry.images) == 20
     assert entry.children[:3] == ["05", "05", "06"]
     assert "unet_small 64" in str(board.table([entry]))
-    low, high = board.interval(entry)[1:]
+    low, high = board.mean(entry).interval()[1:]
     assert low <= entry.per_image("f1").mean() <= high
-    assert board.difference(entry, entry) == (0, 0, 0)
+    assert board.difference(entry, entry).value == 0
 
 
 def test_no_piece_begins_after_the_budget(bench, tmp_path, capsys):
