@@ -10,6 +10,10 @@ fold was, of its own training photographs; the row says which. So the threshold 
 was trained on one set comes from this set alone. That of a shipped network stands in its card.
 Writes retina_course/results/any_camera_test/NAME.json, and with --ship the weights as
 NETWORK_any_camera into the package. The data folder is RETINA_COURSE_DATA.
+
+The weights of the networks of one set, which are not shipped, are in benchmarks/weights/any_camera
+(RetinaSegmentor's in half precision): with this folder as output, and without its row, a name is
+scored again.
 """
 
 from pathlib import Path

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.common import scales
+from benchmarks.common.files import RESULTS, ROOT, read_json
 from benchmarks.scores import any_camera, any_camera_test
+from retina_course import weights
 
 
 @given(seed=st.integers(0, 10**6), spread=st.floats(0.05, 0.5))
@@ -90,3 +92,13 @@ def test_what_a_piece_is_judged_on_it_has_not_seen(monkeypatch):
         ("hrf", ("hrf", "a", True)),
     ]
     assert [name for name, _ in any_camera.unseen("synthetic")] == ["chase", "hrf"]
+
+
+def test_the_rows_of_one_set_have_their_weights_in_the_repository():
+    folder = ROOT / "benchmarks" / "weights" / "any_camera"
+    rows = {path.stem: read_json(path) for path in (RESULTS / "any_camera_test").glob("*.json")}
+    kept = {name for name, row in rows.items() if row["source"] != "both" and "seed" in name}
+    assert kept and {path.name for path in folder.iterdir()} == kept
+    for name in kept:
+        _, card = weights.load(folder / name / "weights.safetensors")
+        assert card["model"] == rows[name]["network"]
