@@ -32,7 +32,7 @@ class Angle(NamedTuple):
     """
 
     degrees: float | None
-    source: str = "known"
+    source: str
 
 
 def as_given(degrees: float | None) -> Angle:
@@ -48,7 +48,7 @@ def as_given(degrees: float | None) -> Angle:
     Angle
         Known, or assumed.
     """
-    return Angle(None, "assumed") if degrees is None else Angle(degrees)
+    return Angle(degrees, "assumed" if degrees is None else "known")
 
 
 def add_field_angle(parser: argparse.ArgumentParser, default: str) -> None:
@@ -184,7 +184,7 @@ def look_at_disc(
         return as_given(given), angle_warnings(given, suggested)
     if suggested is None:
         return as_given(None), []
-    return Angle(check_field_angle(round(suggested)), "estimated"), []
+    return Angle(float(round(suggested)), "estimated"), []
 
 
 @cache
@@ -236,7 +236,7 @@ def scale_facts(fov_pixels: float, angle: Angle, card: Mapping[str, Any]) -> dic
 
     Examples
     --------
-    >>> scale_facts(640, Angle(30), {"pixels_per_degree": 20})
+    >>> scale_facts(640, as_given(30), {"pixels_per_degree": 20})
     {'field_angle': 30.0, 'field_angle_is': 'known', 'pixels_per_degree': 20.0}
     >>> scale_facts(640, as_given(None), {"pixels_per_degree": 20})["field_angle"]
     45.0

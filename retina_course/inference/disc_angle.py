@@ -14,6 +14,7 @@ LOOK_AT = 45.0  # degrees that are assumed while the disc is looked for
 DISC_DEGREES = 7.2  # width of the box around a disc
 DIFFERS = 1.4  # a suggestion that differs by this factor from what was said is worth a sentence
 LEAST_SCORE = 0.8  # of the box; boxes below it are often bright lesions
+PLAUSIBLE = 20.0, 75.0  # degrees of fundus cameras, and some room; other boxes are not of a disc
 SMALLEST = 300  # pixels across the field of view; in smaller pictures no disc is looked for
 
 
@@ -99,7 +100,8 @@ def angle_from_disc(
     Returns
     -------
     float or None
-        Degrees; None where no disc is found, or the field is less than `SMALLEST` pixels wide.
+        Degrees, within `PLAUSIBLE`; None where no disc is found, or the field has fewer pixels than
+        `SMALLEST`.
 
     Raises
     ------
@@ -121,7 +123,9 @@ def angle_from_disc(
     if box is None:
         return None
     x1, y1, x2, y2 = box
-    return DISC_DEGREES * diameter / math.sqrt((x2 - x1) * (y2 - y1))
+    width = math.sqrt((x2 - x1) * (y2 - y1))
+    angle = DISC_DEGREES * diameter / width if width > 0 else math.inf
+    return angle if PLAUSIBLE[0] <= angle <= PLAUSIBLE[1] else None
 
 
 def angle_warnings(said: float, suggested: float | None) -> list[str]:

@@ -4,10 +4,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from skimage import data
 
 from benchmarks.analysis.disc_angle import disc_degrees, summary
-from benchmarks.common.files import RESULTS, read_json
-from retina_course.inference import disc_angle
+from benchmarks.common.files import RESULTS, ROOT, read_json
+from retina_course import weights
+from retina_course.inference import disc_angle, find_fov
 from retina_course.inference.disc_angle import angle_from_disc, angle_warnings, disc_box
 
 CARD = {"classes": ["optic disc", "haemorrhages"]}
@@ -35,9 +37,24 @@ def test_a_field_of_five_discs_has_five_times_the_degrees_of_one(monkeypatch):
     angle = angle_from_disc(None, CARD, PHOTO, FIELD)
     assert angle == pytest.approx(5 * disc_angle.DISC_DEGREES)
     assert looks[0]["field_angle"] == disc_angle.LOOK_AT and not looks[0]["flips"]
-    whole = angle_from_disc(None, CARD, PHOTO, FIELD, fov_diameter=800)
-    assert whole == pytest.approx(10 * disc_angle.DISC_DEGREES)
-    assert looks[1]["fov_diameter"] == 800
+    whole = angle_from_disc(None, CARD, PHOTO, FIELD, fov_diameter=640)
+    assert whole == pytest.approx(8 * disc_angle.DISC_DEGREES)
+    assert looks[1]["fov_diameter"] == 640
+
+
+@pytest.mark.parametrize("side", [0.0, 2.0, 30.0, 160.0, 400.0])
+def test_a_box_that_no_camera_would_show_is_not_a_disc(monkeypatch, side):
+    """A tiny box would mean hundreds of degrees, which `--field-angle` itself refuses."""
+    finds(monkeypatch, (side, 0.99, 1))
+    assert angle_from_disc(None, CARD, PHOTO, FIELD) is None
+
+
+def test_the_set_up_page_says_what_the_free_photograph_gives():
+    photograph = torch.from_numpy(data.retina()).permute(2, 0, 1) / 255
+    detector, card = weights.load("retina_net")
+    angle = angle_from_disc(detector, card, photograph, find_fov(photograph))
+    page = " ".join((ROOT / "book" / "setup.md").read_text(encoding="utf-8").split())
+    assert f"from the optic disc, {angle:.0f} degrees, and says so" in page
 
 
 @pytest.mark.parametrize("boxes", [(), ((80.0, 0.79, 1),), ((80.0, 0.99, 2),)])
