@@ -48,14 +48,14 @@ def main() -> None:
     thresholds = [row["kinds"][kind]["threshold"] for kind in KINDS]
     artery, vein = told_apart(p, thresholds, eye.fov.numpy())
     panels = {
-        "synthetic photograph": eye.image.permute(1, 2, 0).numpy(),
-        "as it is": coloured(eye.artery.numpy(), eye.vein.numpy()),
+        "synthetic image": eye.image.permute(1, 2, 0).numpy(),
+        "ground truth": coloured(eye.artery.numpy(), eye.vein.numpy()),
         "UNetSmall": coloured(artery, vein),
     }
     figure = Figure(figsize=(12, 4.3), dpi=110, facecolor="white", layout="constrained")
     for axes, (title, panel) in zip(figure.subplots(1, 3), panels.items(), strict=True):
         axes.imshow(panel)
-        axes.set_title(title)
+        axes.set_title(title, fontsize=20)
         axes.set_axis_off()
     save(figure, RESULTS / "artery_vein.jpg")
     content = {

@@ -82,8 +82,10 @@ class ArteryVeinFolder(Sequence[ArteryVeinPhotograph]):
             raise DatasetError(f"There is no photograph in {images}. {ADVICE}")
         drawn = sorted(path for path in Path(labels).iterdir() if is_photograph(path))
         found = {path: [one for one in drawn if _belongs(one, path)] for path in photographs}
-        if missing := [path.name for path, own in found.items() if not own]:
-            raise DatasetError(missing_files_message(f"{labels}, labels of", missing, ADVICE))
+        if missing := [f"{path.stem}.png" for path, own in found.items() if not own]:
+            raise DatasetError(
+                missing_files_message(f"The folder of labels {labels}", missing, ADVICE)
+            )
         for path, own in found.items():
             if len(own) > 1:
                 names = ", ".join(one.name for one in own)
