@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from benchmarks.common.folds import FOLDS
+from benchmarks.common.networks import training_precision
 from benchmarks.common.rows import smooth
 from benchmarks.common.scales import SCALES, best_threshold, by_probability, ranking_at
 from benchmarks.gpu import data
@@ -30,7 +31,7 @@ from retina_course.training.any_camera import (
     synthetic_eyes,
     train_any_camera,
 )
-from retina_course.training.devices import default_device, default_precision, seed_everything
+from retina_course.training.devices import default_device, seed_everything
 from retina_course.training.loop import fit
 from retina_course.training.recipe import stack_images
 from retina_course.training.start import set_head_bias
@@ -141,7 +142,7 @@ def camera(job: dict[str, Any], folder: Path) -> dict[str, Any]:
         shares=shares,
         seed=job["seed"],
         device=device,
-        precision=precision(device),
+        precision=training_precision(device),
         capture=captured(job, folder),
         progress=False,
         every=recipe.steps,
@@ -187,12 +188,13 @@ def train_equal(
         job["steps"],
         lr=job["lr"],
         seed=job["seed"],
-        precision=precision(device),
+        precision=training_precision(device),
         capture=captured(job, folder),
         progress=False,
         every=job["steps"],
     )
     cost = {"training_seconds": history.seconds, "loss": smooth(history.loss)}
+    cost["precision"] = str(training_precision(device)).removeprefix("torch.")
     if device.type == "cuda":
         cost["gigabytes"] = torch.cuda.max_memory_allocated(device) / 1e9
     return model, cost
@@ -202,10 +204,6 @@ def captured(job: dict[str, Any], folder: Path) -> bool:
     """Whether the smoke test has seen this network right as a CUDA graph."""
     path = folder / "captured.json"
     return path.exists() and job["network"] in json.loads(path.read_text())
-
-
-def precision(device: torch.device) -> torch.dtype:
-    return torch.bfloat16 if device.type == "cpu" else default_precision(device)
 
 
 def held_out_maps(model: nn.Module, job: dict[str, Any], photographs: list[Photograph]) -> tuple:

@@ -18,11 +18,10 @@ import traceback
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
-
 from benchmarks.common.files import RESULTS, read_json, write_json
 from benchmarks.common.folds import fold_of
 from benchmarks.common.index import Program
+from benchmarks.common.networks import training_precision
 from benchmarks.common.provenance import provenance
 from benchmarks.common.rows import smooth
 from benchmarks.common.scales import SHARES, SOURCE_SCALES, camera_card, ranking_at
@@ -35,7 +34,7 @@ from retina_course.training.any_camera import (
     synthetic_eyes,
     train_any_camera,
 )
-from retina_course.training.devices import default_device, default_precision
+from retina_course.training.devices import default_device
 
 PROGRAM = Program(
     __file__,
@@ -98,7 +97,7 @@ def run(
     if not begun.exists():
         write_json(begun, provenance(device, PROGRAM))
     shares, sources = training_images(source)
-    precision = torch.bfloat16 if device.type == "cpu" else default_precision(device)
+    precision = training_precision(device)
     model, history = train_any_camera(
         network,
         sources,

@@ -27,7 +27,7 @@ from benchmarks.common import datasets
 from benchmarks.common.documented_linknet import train_as_documented
 from benchmarks.common.files import RESULTS, read_json, slug, write_json
 from benchmarks.common.index import Program
-from benchmarks.common.networks import OPTIONS
+from benchmarks.common.networks import OPTIONS, training_precision
 from benchmarks.common.pieces import Piece, pieces
 from benchmarks.common.protocol import recipe_row, score
 from benchmarks.common.provenance import device_name, provenance
@@ -39,7 +39,6 @@ from retina_course.evaluation import calibration, error_analysis, metrics
 from retina_course.training import (
     Recipe,
     default_device,
-    default_precision,
     learning_rate,
     train_vessels,
 )
@@ -99,7 +98,7 @@ def train(piece: Piece, folder: Path, device: torch.device) -> None:
         torch.cuda.reset_peak_memory_stats(device)
     photographs = list(ChaseDB1(split="train"))
     options = OPTIONS.get(piece.model, {})
-    precision = torch.bfloat16 if device.type == "cpu" else default_precision(device)
+    precision = training_precision(device)
     if piece.training == "documented":
         model, history, recipe = train_as_documented(photographs, piece.seed, folder, device)
     else:
