@@ -96,7 +96,7 @@ def equal(job: dict[str, Any], folder: Path) -> dict[str, Any]:
     test = data.chase("test", limit=job["photographs"])
     plain = segment_all(model, test, {"fov_diameter": diameter(job["network"])}, flips=False)
     maps = held_out_maps(model, job, test)
-    cut = folds_threshold(job, folder)
+    cut = job["threshold"] if "threshold" in job else folds_threshold(job, folder)
     pooled = counts(*maps)
     row = {"pooled": pooled.scores(cut), "f1_at_half": pooled.scores(0.5)["f1"], "per_image": []}
     for photograph, *one in zip(test, *maps, strict=True):
@@ -191,7 +191,9 @@ def train_equal(
         precision=training_precision(device),
         capture=captured(job, folder),
         progress=False,
-        every=job["steps"],
+        # A CPU needs long enough to be stopped; a GPU would wait for the file.
+        checkpoint=folder / f"{job['name']}.pt" if device.type == "cpu" else None,
+        every=100 if device.type == "cpu" else job["steps"],
     )
     cost = {"training_seconds": history.seconds, "loss": smooth(history.loss)}
     cost["precision"] = str(training_precision(device)).removeprefix("torch.")

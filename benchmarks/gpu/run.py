@@ -4,6 +4,7 @@
     python -m benchmarks.gpu.run --minutes 13 --output DIR     there: all parts, in order
     python -m benchmarks.gpu.run --minutes 5 --output DIR --parts smoke search
     python -m benchmarks.gpu.run take-up DIR [DIR ...]         after: the book's results
+    python -m benchmarks.gpu.run more-seeds --output DIR --networks w_net --seeds 1 2
 
 The parts: `smoke` (every network once, in each precision, against the CPU), `speed` (with the card
 alone), `capture` (which networks train as CUDA graphs), `notebooks` (all of them with the GPU in
@@ -11,7 +12,8 @@ sight, beside the rest), `search` (learning rates on inner folds), `variants` (w
 any camera needs), `folds` and `equal` (the comparison by equal budgets), `cameras` (the networks
 for any camera). Several processes share the card: one alone cannot launch its work fast enough.
 Each job writes its results when it is done; at the end all are packed into at most eight files
-below 16 MB. RETINA_COURSE_DATA names the data.
+below 16 MB. RETINA_COURSE_DATA names the data. `more-seeds` trains further seeds of the rows that
+`take-up` has written, also where no GPU is; it can be killed at any time, and goes on.
 """
 
 import argparse
@@ -28,7 +30,7 @@ from typing import Any
 
 from benchmarks.common.index import Program
 from benchmarks.common.provenance import provenance
-from benchmarks.gpu import data, jobs, plan, smoke, take_up
+from benchmarks.gpu import data, jobs, more_seeds, plan, smoke, take_up
 from benchmarks.gpu.networks import NAMES
 from retina_course.training.devices import default_device
 
@@ -44,6 +46,7 @@ PROGRAM = Program(
     hours=0.25,
 )
 
+ACTIONS = ("run", "pack", "take-up", "more-seeds")
 ALONE = ("smoke", "speed", "capture")
 PARTS = (*ALONE, "notebooks", "search", "variants", "folds", "equal", "cameras")
 PACKING = 12  # seconds
@@ -54,7 +57,7 @@ EYES, EYE_SCALE, SHARDS = 192, 17.0, 16
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("action", nargs="?", default="run", choices=["run", "pack", "take-up"])
+    parser.add_argument("action", nargs="?", default="run", choices=ACTIONS)
     parser.add_argument("folders", nargs="*", type=Path, help="to write (pack), or to read")
     parser.add_argument("--minutes", type=float, default=13)
     parser.add_argument("--output", type=Path, default=Path("gpu"))
@@ -80,6 +83,10 @@ def main() -> None:
         return
     if options.action == "take-up":
         take_up.take_up(options.folders)
+        return
+    if options.action == "more-seeds":
+        source = provenance(default_device(), PROGRAM)
+        more_seeds.more_seeds(options.networks, options.seeds, options.output, source)
         return
     end = time.time() + 60 * options.minutes - PACKING
     options.output.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.common import folds, scales
+from benchmarks.common.files import read_json
 from benchmarks.gpu import data, jobs, plan, run, take_up
 from retina_course.data.datasets import HRF, ChaseDB1
 from retina_course.data.synthetic import make_fundus
@@ -100,6 +101,20 @@ def check_what_the_book_takes_up(output, folder, monkeypatch):
     (output / "gpu_9.tar").unlink()
 
 
+def check_more_seeds(rehearse, monkeypatch):
+    """Recipe and threshold are those of the stored row; what has a row is not trained again."""
+    rehearse("more-seeds", "--seeds", "0", "1")
+    rows = [read_json(path) for path in take_up.EQUAL.glob("*.json")]
+    first, second = sorted(rows, key=lambda row: row["seed"])
+    same = ("lr", "steps", "crop", "batch_size", "threshold", "network", "tolerance")
+    assert [first[key] for key in same] == [second[key] for key in same]
+    assert (first["seed"], second["seed"]) == (0, 1) and first["loss"] != second["loss"]
+    assert second["precision"] in ("float32", "bfloat16") and len(second["shapes"]) == 4
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "run", None)
+        rehearse("more-seeds", "--seeds", "0", "1")
+
+
 def test_all_parts_on_a_cpu_and_a_second_call_goes_on(rehearse, tmp_path, monkeypatch):
     output, work = rehearse("--parts", "search", "folds", "equal", "--minutes", "5")
     rows = {path.stem: json.loads(path.read_text()) for path in work.glob("*_unet_small_*.json")}
@@ -118,6 +133,7 @@ def test_all_parts_on_a_cpu_and_a_second_call_goes_on(rehearse, tmp_path, monkey
     assert {"equal_unet_small_seed0.json", "equal_unet_small_seed0.safetensors"} <= packed
     assert sum(name.endswith(".png") for name in packed) == 4
     check_what_the_book_takes_up(output, tmp_path, monkeypatch)
+    check_more_seeds(rehearse, monkeypatch)
     before = {path: path.stat().st_mtime_ns for path in work.glob("*.json")}
     _, work = rehearse("--parts", "search", "folds", "equal", "cameras", "--changes")
     kept = [path for path in before if path.stem.startswith(("search", "fold", "equal"))]
@@ -128,6 +144,12 @@ def test_all_parts_on_a_cpu_and_a_second_call_goes_on(rehearse, tmp_path, monkey
     alone = json.loads((work / "camera_unet_small_chase_alone_seed0.json").read_text())
     assert set(alone["hrf"]) == {"2"} and "chase" not in alone
     assert not list(work.glob("*.error.txt"))
+
+
+def test_more_seeds_of_a_network_without_a_row_are_refused(rehearse, tmp_path, monkeypatch):
+    monkeypatch.setattr(take_up, "EQUAL", tmp_path / "none")
+    with pytest.raises(ValueError, match="No row of 'unet_small'"):
+        rehearse("more-seeds")
 
 
 def test_a_failing_job_is_written_down_and_the_others_go_on(rehearse, monkeypatch):
