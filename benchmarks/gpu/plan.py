@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from benchmarks.common.camera_variants import VARIANTS
 from benchmarks.common.scales import SHARES
 from benchmarks.gpu.networks import NAMES
 
@@ -12,15 +13,6 @@ TRIED = ("unet_small", "retina_segmentor")  # on these the recipe for any camera
 CAMERA_NETWORKS = ("w_net", "retina_segmentor", "unet_small")
 SIZES = {"crop": 256, "batch_size": 8}
 FOLD_SCALES, VARIANT_SCALES = (14.0, 17.5, 21.3), (14.0, 21.3)  # pixels per degree
-# Of the recipe for any camera, one thing changed at a time.
-VARIANTS: dict[str, dict[str, Any]] = {
-    "full": {},
-    "appearance_half": {"recipe": {"strength": 0.5}},
-    "appearance_unchanged": {"recipe": {"strength": 0.0}},
-    "scale_narrow": {"recipe": {"pixels_per_degree": (18.1, 25.6)}},
-    "synthetic_added": {"synthetic": 0.4},
-    "average": {"recipe": {"average": 0.998}},
-}
 
 
 def search(steps: int) -> list[dict[str, Any]]:

@@ -28,6 +28,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from benchmarks.common.camera_variants import EYE_SCALE, EYES
 from benchmarks.common.index import Program
 from benchmarks.common.provenance import provenance
 from benchmarks.gpu import data, jobs, more_seeds, plan, smoke, take_up
@@ -51,8 +52,7 @@ ALONE = ("smoke", "speed", "capture")
 PARTS = (*ALONE, "notebooks", "search", "variants", "folds", "equal", "cameras")
 PACKING = 12  # seconds
 LARGEST = 15_500_000  # bytes of a packed file
-# Synthetic images, their pixels per degree, the parts that they are painted in.
-EYES, EYE_SCALE, SHARDS = 192, 17.0, 16
+SHARDS = 16  # parts in which the synthetic images are painted
 
 
 def main() -> None:

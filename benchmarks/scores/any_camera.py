@@ -18,6 +18,7 @@ import traceback
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks.common.camera_variants import EYE_SCALE, EYES
 from benchmarks.common.files import RESULTS, read_json, write_json
 from benchmarks.common.folds import fold_of
 from benchmarks.common.index import Program
@@ -59,7 +60,6 @@ BUDGET = {
     "w_net": {"steps": 3000, "batch_size": 4, "lr": 3e-3},
     "retina_segmentor": {"steps": 2500, "batch_size": 4, "lr": 1e-3},
 }
-EYES, EYE_SCALE = 192, 17.0
 
 
 def main() -> None:

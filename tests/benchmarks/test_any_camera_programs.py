@@ -1,16 +1,19 @@
 """Thresholds from counted pixels, and the pieces of the program for any camera."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.common import scales
 from benchmarks.common.files import RESULTS, ROOT, read_json
-from benchmarks.scores import any_camera, any_camera_test
+from benchmarks.scores import any_camera, any_camera_test, camera_variants
 from retina_course import weights
+from retina_course.training.any_camera import CameraRecipe, synthetic_eyes
 
 
 @given(seed=st.integers(0, 10**6), spread=st.floats(0.05, 0.5))
@@ -102,3 +105,42 @@ def test_the_rows_of_one_set_have_their_weights_in_the_repository():
     for name in kept:
         _, card = weights.load(folder / name / "weights.safetensors")
         assert card["model"] == rows[name]["network"]
+
+
+def test_a_variant_begins_with_the_weights_of_its_start_and_uses_its_shares(tmp_path, monkeypatch):
+    small = partial(CameraRecipe, crop=32, batch_size=2)
+    monkeypatch.setattr(camera_variants, "CameraRecipe", small)
+    monkeypatch.setattr(camera_variants, "STEPS", 1)
+    monkeypatch.setitem(
+        camera_variants.TRIED,
+        "scale_narrow",
+        {"recipe": {"pixels_per_degree": (1.0, 2.0)}, "start": "synthetic_alone"},
+    )
+    monkeypatch.setitem(
+        camera_variants.TRIED,
+        "synthetic_alone",
+        {"synthetic": 1.0, "recipe": {"pixels_per_degree": (1.0, 2.0)}},
+    )
+    monkeypatch.setattr(camera_variants, "ranking_at", lambda *arguments: {})
+    monkeypatch.setattr(camera_variants, "ChaseDB1", lambda split: [split])
+    starts, train = [], camera_variants.train_any_camera
+
+    def spy(name, sources, recipe, *, initial, **more):
+        starts.append(initial)
+        return train(name, sources, recipe, initial=initial, progress=False, **more)
+
+    monkeypatch.setattr(camera_variants, "train_any_camera", spy)
+    eyes = {"hrf": synthetic_eyes(2, 2.0), "synthetic": synthetic_eyes(2, 2.0, seed=1)}
+    first = camera_variants.run("unet_small", "synthetic_alone", eyes, tmp_path)
+    second = camera_variants.run("unet_small", "scale_narrow", eyes, tmp_path)
+    assert first["shares"] == {"synthetic": 1.0} and second["shares"] == {"hrf": 1.0}
+    stored = weights.load(tmp_path / "unet_small_synthetic_alone" / "weights.safetensors")[0]
+    assert starts[0] is None
+    assert all(torch.equal(starts[1][key], value) for key, value in stored.state_dict().items())
+
+
+def test_a_variant_changes_one_thing_only():
+    for name, change in camera_variants.TRIED.items():
+        assert sum(len(c) if isinstance(c, dict) else 1 for c in change.values()) == (
+            name != "full"
+        )
