@@ -5,7 +5,7 @@
 A network is trained on HRF's training half, with one thing changed at a time, and scored on
 CHASE_DB1's training half, at three scales. All have the same steps, but `steps_double`, and
 `synthetic_first`: it begins with the weights of `synthetic_alone`, so that its steps are double
-too. It is for choosing: no test photograph is used.
+too. `another_seed` shows what chance alone changes. It is for choosing: no test photograph is used.
 
 A run can be killed at any time, and goes on where it was. A finished variant writes its row into
 retina_course/results/camera_variants/. The data folder is RETINA_COURSE_DATA.
@@ -44,6 +44,7 @@ ROWS = RESULTS / "camera_variants"
 STEPS, RATES = 600, {"unet_small": 3e-3, "w_net": 3e-3, "retina_segmentor": 1e-3}
 SCALES = (14.0, 17.5, WORKING_SCALE)
 TRIED: dict[str, dict[str, Any]] = VARIANTS | {
+    "another_seed": {"seed": 1},
     "steps_double": {"recipe": {"steps": 2 * STEPS}},
     "synthetic_alone": {"synthetic": 1.0},
     "synthetic_first": {"start": "synthetic_alone"},
@@ -88,6 +89,7 @@ def run(network: str, variant: str, sources: dict[str, Scaled], output: Path) ->
         recipe,
         shares=list(used.values()),
         initial=start,
+        seed=change.get("seed", 0),
         checkpoint=folder / "checkpoint.pt",
         device=device,
         precision=training_precision(device),
@@ -101,6 +103,7 @@ def run(network: str, variant: str, sources: dict[str, Scaled], output: Path) ->
         "recipe": asdict(recipe),
         "precision": str(training_precision(device)).removeprefix("torch."),
         "start": change.get("start"),
+        "seed": change.get("seed", 0),
         "seconds": history.seconds,
         "loss": smooth(history.loss),
         "held_out": {"chase": ranking_at(model.to(device), list(ChaseDB1(split="train")), SCALES)},
