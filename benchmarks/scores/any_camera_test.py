@@ -7,7 +7,8 @@ the package. Each is scored on CHASE_DB1's 20 and HRF's 30 test photographs at n
 the field of view, with four flips. The threshold of a network for any camera is that of the
 held-out children of its folds (`both_not_a`, `both_not_b`, as many as were trained), or, where no
 fold was, of its own training photographs; the row says which. So the threshold of a network that
-was trained on one set comes from this set alone. That of a shipped network stands in its card.
+was trained on one set comes from this set alone, and that of a network of synthetic images from
+synthetic images that it has not seen. That of a shipped network stands in its card.
 Writes retina_course/results/any_camera_test/NAME.json, and with --ship the weights as
 NETWORK_any_camera into the package. The data folder is RETINA_COURSE_DATA.
 
@@ -29,9 +30,12 @@ from benchmarks.common.provenance import provenance
 from benchmarks.common.scales import WORKING_SCALE, best_threshold, ranking_at
 from retina_course import weights
 from retina_course.data.datasets import HRF, ChaseDB1
+from retina_course.data.photographs import Photograph
+from retina_course.data.synthetic import make_fundus_images
 from retina_course.evaluation import metrics
 from retina_course.evaluation.streaming import PixelCounts
 from retina_course.inference import segment
+from retina_course.training.any_camera import SYNTHETIC_ANGLE
 from retina_course.training.devices import default_device
 
 PROGRAM = Program(
@@ -44,6 +48,7 @@ PROGRAM = Program(
 )
 ROWS = RESULTS / "any_camera_test"
 SETS = {"chase": ChaseDB1, "hrf": HRF}
+EYES, EYE_SEED = 8, 5000  # synthetic images for a threshold; those of the training have other seeds
 HALVED = 1_000_000  # parameters: networks with more are shipped in half precision
 
 
@@ -90,13 +95,35 @@ def chosen_threshold(name: str, model: nn.Module) -> tuple[float, str]:
     ]
     if not folds:
         source = read_json(RESULTS / "any_camera" / f"{name}.json")["source"]
-        for own in [dataset for name, dataset in SETS.items() if source in (name, "both")]:
-            found = ranking_at(model, list(own(split="train")), [WORKING_SCALE])
+        own = [
+            list(dataset(split="train"))
+            for name, dataset in SETS.items()
+            if source in (name, "both")
+        ]
+        for photographs in own or [unseen_eyes()]:
+            found = ranking_at(model, photographs, [WORKING_SCALE])
             pixels.append(np.array(found[scale]["histogram"]))
     threshold = best_threshold(sum(part / part.sum() for part in pixels))
     if folds:
         return threshold, f"held-out children of fold {' and '.join(folds)}"
-    return threshold, "its training photographs"
+    return threshold, "its training photographs" if own else f"{EYES} other synthetic images"
+
+
+def unseen_eyes() -> list[Photograph]:
+    """Synthetic images that no training has, as photographs at the scale that the networks see."""
+    side = round(SYNTHETIC_ANGLE * WORKING_SCALE)
+    eyes = make_fundus_images(EYES, side, EYE_SEED)
+    return [
+        Photograph(
+            f"eye_{i}",
+            f"eye_{i}",
+            np.uint8(255 * eye.image.permute(1, 2, 0).numpy()),
+            eye.vessel.numpy(),
+            eye.fov.numpy(),
+            field_angle=SYNTHETIC_ANGLE,
+        )
+        for i, eye in enumerate(eyes)
+    ]
 
 
 def ship(name: str, model: nn.Module, card: dict[str, Any], row: dict[str, Any]) -> None:

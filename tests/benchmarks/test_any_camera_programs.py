@@ -75,6 +75,22 @@ def test_a_threshold_comes_from_the_sets_of_the_training_alone(source, own, tmp_
     assert seen == own
 
 
+def test_the_threshold_of_synthetic_images_alone_comes_from_unseen_synthetic_images(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(any_camera_test, "RESULTS", tmp_path)
+    (tmp_path / "any_camera").mkdir()
+    (tmp_path / "any_camera" / "x_seed0.json").write_text(json.dumps({"source": "synthetic"}))
+    monkeypatch.setattr(any_camera_test, "EYES", 1)
+    monkeypatch.setattr(any_camera_test, "SETS", {"chase": None, "hrf": None})  # not opened
+    model, _ = weights.load("unet_small_any_camera")
+    threshold, source = any_camera_test.chosen_threshold("x_seed0", model)
+    assert source == "1 other synthetic images" and 0.2 < threshold < 0.9
+    (eye,) = any_camera_test.unseen_eyes()
+    assert eye.image.dtype == np.uint8 and eye.image[eye.fov].mean() > 20
+    assert 0.05 < eye.ground_truth[eye.fov].mean() < 0.25
+
+
 @pytest.mark.parametrize("source", any_camera.SOURCES)
 def test_the_shares_of_a_piece_are_all_of_its_crops(source, monkeypatch):
     monkeypatch.setattr(any_camera, "part", lambda *arguments: [])
