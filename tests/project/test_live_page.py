@@ -14,10 +14,10 @@ import torch
 from build_kernel import digest
 from PIL import Image, ImageCms
 
-from book._ext.live_page import NETWORKS, about, bounds, model, scripts
+from book._ext.live_page import NETWORKS, about, bounds, model, scripts, settings
 from retina_course import make_fundus, segment, weights
 from retina_course.data.datasets import ChaseDB1
-from retina_course.inference import photograph_warnings
+from retina_course.inference import disc_angle, photograph_warnings
 
 HERE = Path(__file__).parent
 SCRIPTS = HERE.parents[1] / "book" / "_static" / "live"
@@ -153,6 +153,22 @@ def test_grey_is_unusual_for_networks_that_learned_from_colours(tmp_path):
     jobs = [segment_job(tmp_path, name, grey, angle=7) for name in names]
     tinted, plain = run(tmp_path, jobs)
     assert "tinted" in " ".join(tinted["unusual"]) and plain["unusual"] == []
+
+
+@needs_node
+def test_the_circle_of_an_optic_disc_follows_from_field_and_angle(tmp_path):
+    told = settings(SCRIPTS)["disc"]
+    cases = [(921, 30), (921, 60), (2848, 45)]
+    jobs = [
+        {"kind": "disc", "diameter": diameter, "angle": angle, "degrees": told["degrees"]}
+        for diameter, angle in cases
+    ]
+    expected = [disc_angle.DISC_DEGREES * diameter / angle for diameter, angle in cases]
+    assert run(tmp_path, jobs) == pytest.approx(expected)
+    assert told["angles"] == disc_angle.PLAUSIBLE
+    page = " ".join((SCRIPTS.parents[1] / "live.md").read_text(encoding="utf-8").split())
+    assert f"equally wide, {disc_angle.DISC_DEGREES:g} degrees" in page
+    assert f"more than a factor of {disc_angle.DIFFERS:g} is" in page
 
 
 @needs_node
