@@ -5,6 +5,9 @@
   if (!settings || at("demo").hidden) return;
 
   const OWN = "unet_small_any_camera"; // the network that takes a reader's weights
+  const DEEP =
+    "The file has 16 bits for each colour, of which browsers give the upper 8. The command " +
+    "retina-course segment uses all 16.";
   const phone = matchMedia("(pointer: coarse)").matches;
   // Bytes for a network's feature maps. With 160 MB the whole page takes, in Chromium, 200 MB more
   // than before for UNetSmall and 260 MB for RetinaSegmentor, which then works in bands.
@@ -17,7 +20,7 @@
   const drawing = retinaDrawing(at("picture"));
   const disc = retinaDisc(settings.disc, at("angle"));
 
-  let photo = null; // { name, file, angle }, the angle of an example
+  let photo = null; // { name, file, angle, remarks }, the angle of an example
   let said = null; // the field angle that the reader gave; until then one is assumed
   let result = null; // what the worker found
   let threshold = 0;
@@ -99,9 +102,10 @@
     drawing.vessels(photograph.ownRows(result, result.width));
     setThreshold(result.chosen);
     disc.open(result);
-    const sentences = [...result.unusual];
-    if (sentences.length) {
-      sentences.unshift("This may not be a usual fundus photograph; then the map means nothing.");
+    const sentences = [...photo.remarks];
+    if (result.unusual.length) {
+      sentences.push("This may not be a usual fundus photograph; then the map means nothing.");
+      sentences.push(...result.unusual);
     }
     const { own, coarse, low, high } = result.scale;
     if (coarse) {
@@ -149,7 +153,8 @@
     try {
       const decoded = await picture.decode(file);
       if (mine !== turn) return;
-      photo = { name, file, angle };
+      photo = { name, file, angle, remarks: decoded.deep ? [DEEP] : [] };
+      list(photo.remarks);
       at("angle").value = angle ?? (said || settings.angle);
       drawing.photograph(decoded);
       at("stage").hidden = false;
