@@ -64,7 +64,7 @@
     }
     const name = at("network").value;
     busy(true);
-    say(`${settings.networks[name].title} looks at ${photo.name}.`);
+    say(`${settings.networks[name].title} is looking for vessels in ${photo.name}.`);
     try {
       const model = await computer.load(name);
       const pixels = decoded ?? (await picture.decode(photo.file));
@@ -104,14 +104,14 @@
     disc.open(result);
     const sentences = [...photo.remarks];
     if (result.unusual.length) {
-      sentences.push("This may not be a usual fundus photograph; then the map means nothing.");
+      sentences.push("This may not be a usual fundus photograph. If it is not, do not trust the map.");
       sentences.push(...result.unusual);
     }
     const { own, coarse, low, high } = result.scale;
     if (coarse) {
       sentences.push(
-        `The photograph has ${number(own, 1)} pixels per degree, the network was trained at ` +
-        `${number(low, 1)} to ${number(high, 1)}: fine vessels stay invisible. Is the field angle right?`);
+        `The photograph has ${number(own, 1)} pixels per degree, fewer than those that the network ` +
+        `learned from (${number(low, 1)} to ${number(high, 1)}), so fine vessels are lost. Is the field angle right?`);
     }
     list(sentences);
     at("controls").hidden = false;
