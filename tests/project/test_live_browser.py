@@ -170,15 +170,15 @@ def test_what_is_no_photograph_of_a_retina_gets_a_warning_or_an_error(page, tmp_
 
 
 def test_the_page_says_which_angle_it_took_and_whether_that_is_assumed(page, tmp_path):
-    assumed = "degrees (assumed, because you gave no field angle)"
+    assumed = "degrees wide (assumed, because you gave no field angle)"
     page.choose("#live-file", photograph(tmp_path))
     assert f"{DEFAULT_FIELD_ANGLE:g} {assumed}" in page.wait(DONE)
     page.evaluate("document.querySelector('[data-live-example]').click()")
-    assert " 30 degrees. " in page.wait(f"/665,972/.test({STATUS}) && {DONE}")
+    assert " 30 degrees wide. " in page.wait(f"/665,972/.test({STATUS}) && {DONE}")
     page.choose("#live-file", tmp_path / "my eye.jpg")  # an example's angle is not that of others
     assert assumed in page.wait(f"!/665,972/.test({STATUS}) && {DONE}")
     say_angle(page, 60)
-    assert " 60 degrees. " in page.wait(f"/ 60 degrees/.test({STATUS}) && {DONE}")
+    assert " 60 degrees wide. " in page.wait(f"/ 60 degrees wide/.test({STATUS}) && {DONE}")
 
 
 CIRCLE = "document.getElementById('live-disc-circle')"
@@ -209,7 +209,7 @@ def test_the_circle_is_as_wide_as_a_disc_at_the_angle_and_can_be_moved(page):
         "('live-disc-angle'); slider.value = 60; slider.dispatchEvent(new Event(name)); }"
     )
     assert width() == pytest.approx(DISC_DEGREES * field / 60, rel=0.01)
-    assert " 60 degrees. " in page.wait(f"/ 60 degrees/.test({STATUS}) && {DONE}")
+    assert " 60 degrees wide. " in page.wait(f"/ 60 degrees wide/.test({STATUS}) && {DONE}")
     told = page.evaluate("document.getElementById('live-disc-size').textContent")
     assert told == f"60 degrees: a disc is about {DISC_DEGREES * field / 60:.0f} pixels wide"
 

@@ -78,7 +78,7 @@ def test_a_wide_table_keeps_its_first_column_and_has_a_name(page):
     page.open(WIDE_TABLE.as_uri())
     found = page.evaluate(FIRST_COLUMN)
     assert found["scrolled"] > 0 and found["seen"], found
-    assert found["role"] == "region" and found["name"].startswith("Table 14."), found
+    assert found["role"] == "group" and found["name"].startswith("Table 14."), found
     assert found["stop"] == 0
 
 

@@ -127,7 +127,7 @@
     say(
       `${number(100 * share, 1)} % of the field of view is vessel: ${number(vessel)} of ` +
       `${number(result.box.pixels)} pixels at threshold ${number(threshold, 2)}.${unusual} ` +
-      `The field is ${number(result.box.diameter)} pixels wide and ${result.angle} degrees` +
+      `The field is ${number(result.box.diameter)} pixels and ${result.angle} degrees wide` +
       `${result.assumed ? " (assumed, because you gave no field angle)" : ""}. ` +
       `${settings.networks[result.name].title} saw ${number(result.part.seen[0])} × ` +
       `${number(result.part.seen[1])} pixels${degrees} and took ${number(result.seconds, 1)} ` +
