@@ -11,6 +11,7 @@ from retina_course import weights
 from retina_course.data import reading
 from retina_course.data.field_angles import WIDEST
 from retina_course.inference import DEFAULT_FIELD_ANGLE, colours, quality
+from retina_course.inference.disc_angle import DISC_DEGREES, PLAUSIBLE
 from retina_course.inference.scale import SCALE_KEYS
 from retina_course.inference.tiles import tiling
 
@@ -81,6 +82,7 @@ def settings(folder: Path) -> dict[str, Any]:
         "bounds": bounds(),
         "angle": DEFAULT_FIELD_ANGLE,
         "widest": WIDEST,
+        "disc": {"degrees": DISC_DEGREES, "angles": PLAUSIBLE},
         "groups": GROUPS,
         "networks": {name: about(name) for name in NETWORKS},
         "examples": [

@@ -1,14 +1,19 @@
 // A table or formula that scrolls sideways can be reached with the keyboard and has a name.
 const WIDE = ".cell_output .output, .pst-scrollable-table-container, div.math";
 
+function kindOf(box) {
+  if (box.matches("div.math")) return "Formula";
+  return box.querySelector("table") ? "Table" : "Output";
+}
+
 function nameWideBoxes() {
   for (const box of document.querySelectorAll(WIDE)) {
     if (box.scrollWidth <= box.clientWidth + 1) continue;
     box.tabIndex = 0;
-    box.setAttribute("role", "region");
+    box.setAttribute("role", "group"); // not a region: a page would have many landmarks of one name
     const figure = box.closest("figure") ?? box;
     const caption = figure.querySelector(":is(figcaption, caption) :is(.caption-number, .caption-text)");
-    const name = caption?.textContent.trim().split(". ")[0] ?? (box.matches("div.math") ? "Formula" : "Output");
+    const name = caption?.textContent.trim().split(". ")[0] ?? kindOf(box);
     box.setAttribute("aria-label", `${name}, scrolls sideways`);
   }
 }

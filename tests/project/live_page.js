@@ -6,7 +6,7 @@ const vm = require("vm");
 
 const [scripts, jobs] = process.argv.slice(2);
 globalThis.window = globalThis;
-const parts = ["weights", "network", "memory", "field", "photograph", "worker", "picture", "kernel"];
+const parts = ["weights", "network", "memory", "field", "photograph", "worker", "picture", "kernel", "disc"];
 for (const name of [...parts, "checkpoint", "inside_worker"]) {
   vm.runInThisContext(fs.readFileSync(path.join(scripts, `${name}.js`), "utf8"), { filename: name });
 }
@@ -70,6 +70,11 @@ const kinds = {
     } catch (error) {
       console.log(JSON.stringify(error.message));
     }
+  },
+
+  // The width of an optic disc in pixels.
+  disc({ diameter, angle, degrees }) {
+    console.log(retinaDiscWidth(diameter, angle, degrees));
   },
 
   profile(job) {

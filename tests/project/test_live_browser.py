@@ -12,6 +12,8 @@ from chromium import CHROMIUM, Page
 from PIL import Image, ImageCms
 
 from retina_course import WNet, make_fundus, segment, weights
+from retina_course.inference import DEFAULT_FIELD_ANGLE
+from retina_course.inference.disc_angle import DISC_DEGREES
 
 BUILT = Path(__file__).parents[2] / "_build" / "html" / "book" / "live.html"
 pytestmark = [
@@ -59,11 +61,16 @@ def saved(folder: Path, name: str) -> np.ndarray:
     raise AssertionError(f"{name} was not saved")
 
 
+def say_angle(page: Page, degrees: float) -> None:
+    field = "document.getElementById('live-angle')"
+    page.evaluate(f"{field}.value = {degrees}; {field}.dispatchEvent(new Event('change'))")
+
+
 def test_a_photograph_gets_the_map_of_the_package_and_nothing_is_sent(page, tmp_path):
     file = photograph(tmp_path)
     network, card = weights.load("unet_small_any_camera")
     expected = segment(network, file, card, flips=True, field_angle=15)
-    page.evaluate("document.getElementById('live-angle').value = 15")
+    say_angle(page, 15)
     page.evaluate("document.getElementById('live-flips').checked = true")
     page.choose("#live-file", file)
     vessels = (expected.probability >= card["threshold"]).numpy()
@@ -103,7 +110,7 @@ def test_the_readers_own_weights_replace_the_network(page, tmp_path):
     weights.save(tmp_path / "mine.safetensors", network, card)
     weights.save(tmp_path / "w.safetensors", WNet(), {"model": "w_net", "options": {}})
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / "mine.safetensors").read_bytes()[:-50])
-    page.evaluate("document.getElementById('live-angle').value = 15")
+    say_angle(page, 15)
     page.choose("#live-file", file)
     first = page.wait(DONE)
     for name, reason in (("w", "another network"), ("cut", "it is damaged")):
@@ -147,7 +154,7 @@ def test_a_run_can_be_stopped_and_the_next_one_is_answered(page, tmp_path):
     assert page.evaluate(STATUS) == "Stopped."
     assert page.evaluate("document.getElementById('live-busy').hidden")
     page.evaluate(f"document.getElementById('live-network').value = 'unet_large'; {change}")
-    assert "UNetLarge saw it" in page.wait(DONE)
+    assert "UNetLarge saw" in page.wait(DONE)
 
 
 def test_what_is_no_photograph_of_a_retina_gets_a_warning_or_an_error(page, tmp_path):
@@ -160,6 +167,75 @@ def test_what_is_no_photograph_of_a_retina_gets_a_warning_or_an_error(page, tmp_
     (tmp_path / "text.png").write_text("no picture")
     page.choose("#live-file", tmp_path / "text.png")
     assert "cannot read this file" in page.wait(f"/cannot/.test({STATUS}) && {STATUS}")
+
+
+def test_the_page_says_which_angle_it_took_and_whether_that_is_assumed(page, tmp_path):
+    assumed = "degrees wide (assumed, because you gave no field angle)"
+    page.choose("#live-file", photograph(tmp_path))
+    assert f"{DEFAULT_FIELD_ANGLE:g} {assumed}" in page.wait(DONE)
+    page.evaluate("document.querySelector('[data-live-example]').click()")
+    assert " 30 degrees wide. " in page.wait(f"/665,972/.test({STATUS}) && {DONE}")
+    page.choose("#live-file", tmp_path / "my eye.jpg")  # an example's angle is not that of others
+    assert assumed in page.wait(f"!/665,972/.test({STATUS}) && {DONE}")
+    say_angle(page, 60)
+    assert " 60 degrees wide. " in page.wait(f"/ 60 degrees wide/.test({STATUS}) && {DONE}")
+
+
+CIRCLE = "document.getElementById('live-disc-circle')"
+PLACE = f"{CIRCLE}.firstElementChild.getBoundingClientRect().toJSON()"
+CANVAS = "document.getElementById('live-picture').getBoundingClientRect().toJSON()"
+
+
+def test_the_circle_is_as_wide_as_a_disc_at_the_angle_and_can_be_moved(page):
+    page.call(
+        "Emulation.setDeviceMetricsOverride",
+        width=390,
+        height=844,
+        deviceScaleFactor=2,
+        mobile=True,
+    )
+    page.evaluate("document.querySelector('[data-live-example]').click()")
+    field = int(re.search(r"The field is ([\d,]+) pixels", page.wait(DONE))[1].replace(",", ""))
+    assert page.evaluate(f"{PLACE}.width") == 0  # hidden until asked for
+    page.evaluate("document.getElementById('live-disc-on').click()")
+
+    def width() -> float:
+        """Of the circle, in the photograph's pixels, of which 960 are the picture's height."""
+        return page.evaluate(f"{PLACE}.width * 960 / {CANVAS}.height")
+
+    assert width() == pytest.approx(DISC_DEGREES * field / 30, rel=0.01)
+    page.evaluate(
+        "for (const name of ['input', 'change']) { const slider = document.getElementById"
+        "('live-disc-angle'); slider.value = 60; slider.dispatchEvent(new Event(name)); }"
+    )
+    assert width() == pytest.approx(DISC_DEGREES * field / 60, rel=0.01)
+    assert " 60 degrees wide. " in page.wait(f"/ 60 degrees wide/.test({STATUS}) && {DONE}")
+    told = page.evaluate("document.getElementById('live-disc-size').textContent")
+    assert told == f"60 degrees: a disc is about {DISC_DEGREES * field / 60:.0f} pixels wide"
+
+    page.evaluate(f"{CIRCLE}.scrollIntoView({{block: 'center'}}); {CIRCLE}.focus()")
+    before, said = page.evaluate(PLACE), page.evaluate(f"{CIRCLE}.ariaValueText")
+    for key in ("ArrowRight", "ArrowRight", "ArrowUp"):
+        page.call("Input.dispatchKeyEvent", type="keyDown", key=key)
+    after = page.evaluate(PLACE)
+    step = field / 100 * page.evaluate(f"{CANVAS}.height") / 960
+    assert after["x"] - before["x"] == pytest.approx(2 * step, abs=0.1)
+    assert before["y"] - after["y"] == pytest.approx(step, abs=0.1)
+    assert page.evaluate(f"{CIRCLE}.ariaValueText") != said
+
+    middle = {"x": after["x"] + after["width"] / 2, "y": after["y"] + after["height"] / 2}
+    there = {"x": middle["x"] - 40, "y": middle["y"] + 30}
+    mouse = {"button": "left", "clickCount": 1}
+    page.call("Input.dispatchMouseEvent", type="mousePressed", **middle, **mouse)
+    page.call("Input.dispatchMouseEvent", type="mouseMoved", **there, **mouse)
+    page.call("Input.dispatchMouseEvent", type="mouseReleased", **there, **mouse)
+    dragged = page.evaluate(PLACE)
+    assert dragged["x"] == pytest.approx(after["x"] - 40, abs=1)
+    assert dragged["y"] == pytest.approx(after["y"] + 30, abs=1)
+    for kind in ("mousePressed", "mouseReleased"):  # a click beside it
+        page.call("Input.dispatchMouseEvent", type=kind, **{**there, "y": there["y"] + 90}, **mouse)
+    assert page.evaluate(PLACE)["y"] == pytest.approx(dragged["y"] + 90, abs=1)
+    assert page.errors == []
 
 
 def test_without_script_the_stored_example_stands_there(page):

@@ -14,10 +14,10 @@ import torch
 from build_kernel import digest
 from PIL import Image, ImageCms
 
-from book._ext.live_page import NETWORKS, about, bounds, model, scripts
+from book._ext.live_page import NETWORKS, about, bounds, model, scripts, settings
 from retina_course import make_fundus, segment, weights
 from retina_course.data.datasets import ChaseDB1
-from retina_course.inference import photograph_warnings
+from retina_course.inference import disc_angle, photograph_warnings
 
 HERE = Path(__file__).parent
 SCRIPTS = HERE.parents[1] / "book" / "_static" / "live"
@@ -156,11 +156,28 @@ def test_grey_is_unusual_for_networks_that_learned_from_colours(tmp_path):
 
 
 @needs_node
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_the_circle_of_an_optic_disc_follows_from_field_and_angle(tmp_path):
+    told = settings(SCRIPTS)["disc"]
+    cases = [(921, 30), (921, 60), (2848, 45)]
+    jobs = [
+        {"kind": "disc", "diameter": diameter, "angle": angle, "degrees": told["degrees"]}
+        for diameter, angle in cases
+    ]
+    expected = [disc_angle.DISC_DEGREES * diameter / angle for diameter, angle in cases]
+    assert run(tmp_path, jobs) == pytest.approx(expected)
+    assert told["angles"] == disc_angle.PLAUSIBLE
+    page = " ".join((SCRIPTS.parents[1] / "live.md").read_text(encoding="utf-8").split())
+    assert f"equally wide, {disc_angle.DISC_DEGREES:g} degrees" in page
+    assert f"more than a factor of {disc_angle.DIFFERS:g} is" in page
+
+
+@needs_node
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_colour_profiles_are_taken_out_and_the_pixels_stay(tmp_path, kind):
     file = tmp_path / "eye"
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    Image.fromarray(synthetic(64, 64, seed=5)).save(file, kind, icc_profile=profile)
+    lossless = {"lossless": True} if kind == "WEBP" else {}
+    Image.fromarray(synthetic(64, 64, seed=5)).save(file, kind, icc_profile=profile, **lossless)
     run(tmp_path, [{"kind": "profile", "image": str(file), "out": str(tmp_path / "out")}])
     before, after = (Image.open(path) for path in (file, tmp_path / "out"))
     assert "icc_profile" in before.info and "icc_profile" not in after.info

@@ -39,7 +39,7 @@
       say(`The field angle must be above 0 and at most ${settings.widest} degrees.`);
       return;
     }
-    say(`UNetSmall looks at ${photo.name}.`);
+    say(`UNetSmall is looking at ${photo.name}.`);
     worker?.terminate();
     [worker, busy, waiting] = [null, false, null];
     try {

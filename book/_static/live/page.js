@@ -5,8 +5,9 @@
   if (!settings || at("demo").hidden) return;
 
   const OWN = "unet_small_any_camera"; // the network that takes a reader's weights
-  const LARGEST = 1024; // pixels of the drawn picture's longer side
-  const VESSEL = [86, 228, 255]; // light blue, as in the package's overlays
+  const DEEP =
+    "The file has 16 bits for each colour, of which browsers give the upper 8. The command " +
+    "retina-course segment uses all 16.";
   const phone = matchMedia("(pointer: coarse)").matches;
   // Bytes for a network's feature maps. With 160 MB the whole page takes, in Chromium, 200 MB more
   // than before for UNetSmall and 260 MB for RetinaSegmentor, which then works in bands.
@@ -16,9 +17,11 @@
   const picture = retinaPicture();
   const field = retinaField(settings.bounds);
   const photograph = retinaPhotograph(field, settings.bounds);
+  const drawing = retinaDrawing(at("picture"));
+  const disc = retinaDisc(settings.disc, at("angle"));
 
-  let photo = null; // { name, file }
-  let drawn = null; // the photograph as it is drawn, and the probabilities of its pixels
+  let photo = null; // { name, file, angle, remarks }, the angle of an example
+  let said = null; // the field angle that the reader gave; until then one is assumed
   let result = null; // what the worker found
   let threshold = 0;
   let turn = 0; // counts what the reader has asked for; only the last request is answered
@@ -61,7 +64,7 @@
     }
     const name = at("network").value;
     busy(true);
-    say(`${settings.networks[name].title} looks at ${photo.name}.`);
+    say(`${settings.networks[name].title} is looking for vessels in ${photo.name}.`);
     try {
       const model = await computer.load(name);
       const pixels = decoded ?? (await picture.decode(photo.file));
@@ -80,7 +83,8 @@
       result = await computer.run(job, (share) => {
         if (share > 0) at("progress").value = share;
       });
-      Object.assign(result, { name, plain: !kernel, chosen: model.card.threshold });
+      const assumed = !photo.angle && !said;
+      Object.assign(result, { name, angle, assumed, plain: !kernel, chosen: model.card.threshold });
       stop();
       show();
     } catch (error) {
@@ -92,63 +96,22 @@
 
   // ---- what is drawn
 
-  function drawnSize({ width, height }) {
-    const scale = Math.min(1, LARGEST / Math.max(width, height));
-    return [Math.round(width * scale), Math.round(height * scale)];
-  }
-
-  // Each drawn pixel shows one of the photograph's pixels.
-  function nearest(from, to) {
-    return Array.from({ length: to }, (_, i) => Math.floor(((i + 0.5) * from) / to));
-  }
-
-  function drawPhotograph(photo) {
-    const [width, height] = drawnSize(photo);
-    const image = new ImageData(width, height);
-    const [xs, ys] = [nearest(photo.width, width), nearest(photo.height, height)];
-    const [to, source] = [new Uint32Array(image.data.buffer), new Uint32Array(photo.pixels.buffer)];
-    ys.forEach((from, y) => xs.forEach((column, x) => {
-      to[y * width + x] = source[from * photo.width + column];
-    }));
-    Object.assign(at("picture"), { width, height });
-    drawn = { image, xs, ys, probabilities: null };
-    paint();
-    at("stage").hidden = false;
-    at("stored").hidden = true;
-  }
-
-  function paint() {
-    const { image, probabilities } = drawn;
-    const copy = new ImageData(new Uint8ClampedArray(image.data), image.width, image.height);
-    const opacity = at("opacity").value / 100;
-    const cut = Math.fround(threshold);
-    probabilities?.forEach((p, i) => {
-      if (p < cut || p === 0) return;
-      for (let c = 0; c < 3; c++) {
-        copy.data[4 * i + c] = (1 - opacity) * copy.data[4 * i + c] + opacity * VESSEL[c];
-      }
-    });
-    at("picture").getContext("2d").putImageData(copy, 0, 0);
-  }
+  const paint = () => drawing.paint(threshold, at("opacity").value / 100);
 
   function show() {
-    const row = photograph.ownRows(result, result.width);
-    const { xs, ys } = drawn;
-    drawn.probabilities = new Float32Array(xs.length * ys.length);
-    ys.forEach((from, y) => {
-      const probabilities = row(from);
-      xs.forEach((column, x) => (drawn.probabilities[y * xs.length + x] = probabilities[column]));
-    });
+    drawing.vessels(photograph.ownRows(result, result.width));
     setThreshold(result.chosen);
-    const sentences = [...result.unusual];
-    if (sentences.length) {
-      sentences.unshift("This may not be a usual fundus photograph; then the map means nothing.");
+    disc.open(result);
+    const sentences = [...photo.remarks];
+    if (result.unusual.length) {
+      sentences.push("This may not be a usual fundus photograph. If it is not, do not trust the map.");
+      sentences.push(...result.unusual);
     }
     const { own, coarse, low, high } = result.scale;
     if (coarse) {
       sentences.push(
-        `The photograph has ${number(own, 1)} pixels per degree, the network was trained at ` +
-        `${number(low, 1)} to ${number(high, 1)}: fine vessels stay invisible. Is the field angle right?`);
+        `The photograph has ${number(own, 1)} pixels per degree, fewer than those that the network ` +
+        `learned from (${number(low, 1)} to ${number(high, 1)}), so fine vessels are lost. Is the field angle right?`);
     }
     list(sentences);
     at("controls").hidden = false;
@@ -159,14 +122,16 @@
     const share = vessel / result.box.pixels;
     const { few, many } = { few: settings.bounds.fewVessels, many: settings.bounds.manyVessels };
     const unusual = share < few || share > many ? " That is unusual: 3 % to 14 % are usual." : "";
-    const degrees = result.scale.scale ? ` at ${number(result.scale.scale, 1)} pixels per degree` : "";
+    const degrees = result.scale.scale ? `, ${number(result.scale.scale, 1)} per degree,` : "";
     at("threshold-value").textContent = number(threshold, 2);
     say(
       `${number(100 * share, 1)} % of the field of view is vessel: ${number(vessel)} of ` +
       `${number(result.box.pixels)} pixels at threshold ${number(threshold, 2)}.${unusual} ` +
-      `The field is ${number(result.box.diameter)} pixels wide; ` +
-      `${settings.networks[result.name].title} saw it in ${number(result.part.seen[0])} × ${number(result.part.seen[1])}${degrees}, ` +
-      `${number(result.seconds, 1)} seconds${result.plain ? " in plain JavaScript" : ""}.`);
+      `The field is ${number(result.box.diameter)} pixels and ${result.angle} degrees wide` +
+      `${result.assumed ? " (assumed, because you gave no field angle)" : ""}. ` +
+      `${settings.networks[result.name].title} saw ${number(result.part.seen[0])} × ` +
+      `${number(result.part.seen[1])} pixels${degrees} and took ${number(result.seconds, 1)} ` +
+      `seconds${result.plain ? " in plain JavaScript" : ""}.`);
   }
 
   // The slider has steps of 0.01; the exact threshold of the card holds until it is moved.
@@ -182,14 +147,18 @@
   async function take(file, name, angle) {
     const mine = stop();
     at("controls").hidden = true;
+    disc.close();
     list([]);
     say(`Reading ${name}.`);
     try {
       const decoded = await picture.decode(file);
       if (mine !== turn) return;
-      photo = { name, file };
-      if (angle) at("angle").value = angle;
-      drawPhotograph(decoded);
+      photo = { name, file, angle, remarks: decoded.deep ? [DEEP] : [] };
+      list(photo.remarks);
+      at("angle").value = angle ?? (said || settings.angle);
+      drawing.photograph(decoded);
+      at("stage").hidden = false;
+      at("stored").hidden = true;
       demo.dispatchEvent(new CustomEvent("live-photo", { detail: photo })); // for inside.js
       at("status").scrollIntoView(); // on a phone the picture lies below the buttons
       await segment(decoded);
@@ -281,6 +250,9 @@
       take(file, example.name, example.angle);
     });
   }
+  at("angle").addEventListener("change", () => {
+    if (!photo?.angle) said = at("angle").value; // of an example it says nothing of other photographs
+  });
   for (const name of ["network", "angle", "flips", "kernel"]) {
     at(name).addEventListener("change", () => segment());
   }

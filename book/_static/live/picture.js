@@ -40,12 +40,61 @@ function retinaPicture() {
     return join(kept);
   }
 
+  const isPng = (bytes) => letters(bytes, 1, 4) === "PNG";
+  const isWebp = (bytes) => letters(bytes, 0, 4) === "RIFF" && letters(bytes, 8, 12) === "WEBP";
+
+  // A WebP file is a list of chunks as well: name, length, content, filled up to an even length.
+  function webpChunks(bytes, view) {
+    const chunks = [];
+    for (let at = 12; at + 8 <= bytes.length; ) {
+      const end = at + 8 + view.getUint32(at + 4, true);
+      chunks.push({ name: letters(bytes, at, at + 4), all: bytes.subarray(at, end + (end % 2)), content: bytes.subarray(at + 8, end) });
+      at = end + (end % 2);
+    }
+    return chunks;
+  }
+
+  // The EXIF chunk is taken out, too: `decode` turns the picture, and no browser shall do it again.
+  function withoutWebpProfile(bytes, view) {
+    const kept = webpChunks(bytes, view).filter(({ name }) => !["ICCP", "EXIF"].includes(name));
+    const file = join([bytes.subarray(0, 12), ...kept.map(({ all }) => all)]);
+    new DataView(file.buffer).setUint32(4, file.length - 8, true);
+    if (kept[0]?.name === "VP8X") file[20] &= ~0x28; // says which chunks follow
+    return file;
+  }
+
   function withoutProfile(bytes) {
     const view = new DataView(bytes.buffer);
     if (bytes[0] === 0xff && bytes[1] === 0xd8) return withoutJpegProfile(bytes, view);
-    if (letters(bytes, 1, 4) === "PNG") return withoutPngProfile(bytes, view);
+    if (isPng(bytes)) return withoutPngProfile(bytes, view);
+    if (isWebp(bytes)) return withoutWebpProfile(bytes, view);
     return bytes;
   }
+
+  // How a WebP file is to be turned, 1 to 8: Chromium turns JPEG and PNG files, but not these.
+  function webpOrientation(bytes) {
+    let exif = webpChunks(bytes, new DataView(bytes.buffer)).find(({ name }) => name === "EXIF")?.content;
+    if (!exif) return 1;
+    if (letters(exif, 0, 4) === "Exif") exif = exif.subarray(6); // some programs write it before
+    const view = new DataView(exif.buffer, exif.byteOffset, exif.length);
+    const little = letters(exif, 0, 2) === "II";
+    try {
+      const list = view.getUint32(4, little);
+      for (let i = 0; i < view.getUint16(list, little); i++) {
+        const entry = list + 2 + 12 * i;
+        if (view.getUint16(entry, little) !== 0x0112) continue;
+        const value = view.getUint16(entry + 8, little);
+        return value >= 1 && value <= 8 ? value : 1;
+      }
+    } catch {} // cut off: as without
+    return 1;
+  }
+
+  // What a canvas is to do for each orientation; `w` and `h` are the sides of the stored picture.
+  const turns = (w, h) => [
+    [1, 0, 0, 1, 0, 0], [-1, 0, 0, 1, w, 0], [-1, 0, 0, -1, w, h], [1, 0, 0, -1, 0, h],
+    [0, 1, 1, 0, 0, 0], [0, 1, -1, 0, h, 0], [0, -1, -1, 0, h, w], [0, -1, 1, 0, 0, w],
+  ];
 
   // Some browsers hand out invented pixels, against fingerprinting.
   function checkCanvas() {
@@ -61,10 +110,12 @@ function retinaPicture() {
     }
   }
 
-  // { width, height, pixels } of a file; transparent pixels are black.
+  // { width, height, pixels, deep } of a file; transparent pixels are black. Of the 16 bits of a
+  // `deep` file the browser gives the upper 8.
   async function decode(file) {
     checkCanvas();
-    const bytes = withoutProfile(new Uint8Array(await file.arrayBuffer()));
+    const stored = new Uint8Array(await file.arrayBuffer());
+    const bytes = withoutProfile(stored);
     let bitmap;
     try {
       bitmap = await createImageBitmap(new Blob([bytes], { type: file.type }), {
@@ -75,13 +126,18 @@ function retinaPicture() {
     } catch {
       throw new Error("The browser cannot read this file: it may be damaged, or no picture. JPEG, PNG and WebP work; convert TIFF and DICOM first.");
     }
-    const { width, height } = bitmap;
+    const orientation = isWebp(stored) ? webpOrientation(stored) : 1;
+    const sides = [bitmap.width, bitmap.height];
+    const [width, height] = orientation >= 5 ? [...sides].reverse() : sides;
     const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
     context.fillStyle = "black";
     context.fillRect(0, 0, width, height);
+    context.setTransform(...turns(...sides)[orientation - 1]);
+    context.imageSmoothingEnabled = false;
     context.drawImage(bitmap, 0, 0);
     bitmap.close();
-    return { width, height, pixels: context.getImageData(0, 0, width, height).data };
+    const deep = isPng(stored) && stored[24] === 16;
+    return { width, height, pixels: context.getImageData(0, 0, width, height).data, deep };
   }
 
   const crcTable = Uint32Array.from({ length: 256 }, (_, n) => {
