@@ -66,13 +66,13 @@ def used_rules(rules: list, words: set[str]) -> str:
     return "".join(kept)
 
 
-def embedded_font(file: Path, icons: set[int]) -> str:
-    """A font with some icons only, as the source of a font face."""
-    font = TTFont(file)
+def embedded_font(font: TTFont, characters: set[int]) -> str:
+    """A font with some characters only, as the source of a font face."""
     options = subset.Options(layout_features=[], notdef_outline=False, hinting=False)
     options.drop_tables += ["GSUB"]
+    options.name_IDs = [0, 13, 14]  # copyright and licence
     subsetter = subset.Subsetter(options)
-    subsetter.populate(unicodes=icons & set(font.getBestCmap()))
+    subsetter.populate(unicodes=characters & set(font.getBestCmap()))
     subsetter.subset(font)
     font.flavor = "woff"
     buffer = BytesIO()
@@ -104,7 +104,7 @@ def lighten_styles(site: Path) -> None:
     icons = {int(a, 16) if a else ord(b) for text in light.values() for a, b in ICON.findall(text)}
     fonts = static / "vendor" / "fontawesome" / "webfonts"
     for sheet, text in light.items():
-        text = FONT_SOURCE.sub(lambda m: embedded_font(fonts / f"{m[1]}.ttf", icons), text)
+        text = FONT_SOURCE.sub(lambda m: embedded_font(TTFont(fonts / f"{m[1]}.ttf"), icons), text)
         sheet.write_text(text, encoding="utf-8")
 
 
@@ -169,15 +169,6 @@ def lighten(app, error):
         leftover.unlink(missing_ok=True)
 
 
-def without_mathjax(app, pagename, templatename, context, doctree):
-    """Sphinx loads MathJax for pages without a formula too, where a page lists others in hiding."""
-    if 'class="math' not in context.get("body", ""):
-        context["script_files"] = [
-            script for script in context["script_files"] if "mathjax" not in str(script.filename)
-        ]
-
-
 def setup(app):
-    app.connect("html-page-context", without_mathjax, priority=900)  # after Sphinx has added it
     app.connect("build-finished", lighten, priority=900)  # after all files are there
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,5 +1,5 @@
 // A table or formula that scrolls sideways can be reached with the keyboard and has a name.
-const WIDE = ".cell_output .output, .pst-scrollable-table-container, div.math";
+const WIDE = ".cell_output .output, .pst-scrollable-table-container, .math";
 
 function nameWideBoxes() {
   for (const box of document.querySelectorAll(WIDE)) {
@@ -8,16 +8,13 @@ function nameWideBoxes() {
     box.setAttribute("role", "region");
     const figure = box.closest("figure") ?? box;
     const caption = figure.querySelector(":is(figcaption, caption) :is(.caption-number, .caption-text)");
-    const name = caption?.textContent.trim().split(". ")[0] ?? (box.matches("div.math") ? "Formula" : "Output");
+    const name = caption?.textContent.trim().split(". ")[0] ?? (box.matches(".math") ? "Formula" : "Output");
     box.setAttribute("aria-label", `${name}, scrolls sideways`);
   }
 }
 
 window.addEventListener("resize", nameWideBoxes);
-window.addEventListener("load", () => {
-  nameWideBoxes();
-  window.MathJax?.startup?.promise.then(nameWideBoxes);
-});
+window.addEventListener("load", nameWideBoxes);
 
 // Search results have excerpts where the browser lets a page read other pages: not under file://.
 if (location.protocol.startsWith("http")) DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = true;
