@@ -141,6 +141,17 @@ def test_print_opens_what_is_folded_in_light_colours_and_closes_it_again(page):
     assert page.evaluate(state) == before
 
 
+def test_the_widest_tables_fit_on_paper(page):
+    """A4 less the margins of print.css has 688 pixels; for wider ones browsers shrink all pages."""
+    resize(page, 688)
+    page.call("Emulation.setEmulatedMedia", media="print")
+    page.open(WIDE_TABLE.as_uri())
+    tables = "[...document.querySelectorAll('.bd-article table')]"
+    widths = page.evaluate(f"{tables}.map((table) => table.getBoundingClientRect().right)")
+    page.call("Emulation.setEmulatedMedia", media="")
+    assert len(widths) > 10 and max(widths) <= 689, widths
+
+
 def test_nothing_moves_when_the_threshold_page_gets_its_numbers(page):
     shift = """new Promise((resolve) => {
       let sum = 0;
