@@ -27,6 +27,7 @@ FIGURE = re.compile(r'(<figure[^>]*>\s*)(<img\b[^>]*src="([^"]+)"[^>]*>)')
 ONE_TO_ONE = (
     110  # dots an inch of figures that a page shows pixel by pixel; above, they are smaller
 )
+DRAWING = re.compile(r'<svg [^>]*?width="(\d+)" height="(\d+)"')
 HEAVY = 200_000  # bytes; PNG files above may be photographs
 
 
@@ -108,11 +109,16 @@ def lighten_styles(site: Path) -> None:
         sheet.write_text(text, encoding="utf-8")
 
 
-def measure(file: Path) -> tuple[int, int, str]:
+def measure(file: Path) -> tuple[int, int, str] | None:
     """Width and height at which a page shows an image, and the name of the file to show.
 
     A heavy PNG file becomes a WebP file where that halves it: a photograph, no drawing of lines.
     """
+    if file.suffix == ".svg":
+        drawing = DRAWING.search(file.read_text(encoding="utf-8"))
+        return (int(drawing[1]), int(drawing[2]), file.name) if drawing else None
+    if file.suffix not in (".png", ".jpg", ".jpeg", ".webp"):
+        return None
     with Image.open(file) as image:
         scale = max(1, round(image.info.get("dpi", (0, 0))[0] / ONE_TO_ONE))
         size = round(image.width / scale), round(image.height / scale)
@@ -132,9 +138,10 @@ def with_size(tag: str, page: Path, sizes: dict[Path, tuple[int, int, str]]) -> 
         return tag
     file = (page.parent / source[1]).resolve()
     if file not in sizes:
-        if file.suffix not in (".png", ".jpg", ".jpeg", ".webp") or not file.is_file():
+        size = measure(file) if file.is_file() else None
+        if size is None:
             return tag
-        sizes[file] = measure(file)
+        sizes[file] = size
     width, height, _ = sizes[file]
     wanted = {"loading": "lazy", "decoding": "async"}
     if "width=" not in tag:

@@ -131,5 +131,14 @@ def test_photographs_that_notebooks_store_as_png_are_shown_lighter(tmp_path):
 def test_images_keep_their_place():
     for page in READ:
         for image in named(page, "img"):
-            if image.in_article and Path(image.at["src"]).suffix != ".svg":
+            if image.in_article:
                 assert image.at.get("width") and image.at.get("height"), (page, image.at["src"])
+
+
+def test_diagrams_are_drawings_that_stay_sharp():
+    page = SITE / "notebooks" / "06_unet_small.html"
+    text = page.read_text(encoding="utf-8")
+    figure = re.search(r'<figure[^>]* id="unet-small-architecture">(.*?)</figure>', text, re.S)[1]
+    source, width = re.search(r'<img[^>]* width="(\d+)".*?src="([^"]+)"', figure).group(2, 1)
+    assert source.endswith(".svg") and int(width) == 704 and 'loading="lazy"' in figure
+    assert (page.parent / source).stat().st_size < 100_000
