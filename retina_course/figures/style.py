@@ -47,14 +47,13 @@ class NotebookFigure(Figure):
         buffer = io.StringIO()
         with mpl.rc_context({"svg.hashsalt": "retina_course"}):  # the same file each time
             self.savefig(buffer, format="svg", metadata={"Date": None})
-        drawing = " ".join(buffer.getvalue().split())  # one line in a notebook's file
+        text = " ".join(buffer.getvalue().split())  # one line in a notebook's file
+        # Colab puts the drawing into its page, which a style sheet would restyle.
+        start, style, body = re.split(r"<style[^>]*>\*\{(.*?)\}</style>", text, maxsplit=1)
         width, height = self._pixels()
-        return re.sub(
-            r'width="[\d.]+pt" height="[\d.]+pt"',
-            f'width="{width}" height="{height}"',
-            drawing[drawing.index("<svg") :],
-            count=1,
-        )
+        own = f'width="{width}" height="{height}" style="{style}"'
+        start = re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', own, start[start.index("<svg") :])
+        return start + body
 
     def _pixels(self) -> tuple[int, int]:
         """Width and height at which a page shows the figure."""
