@@ -1,21 +1,7 @@
 """What this book needs beyond the published Sphinx extensions."""
 
 import re
-import shutil
-from importlib.metadata import distribution
-from pathlib import Path
 
-# The components that pages load, assistive MathML for screen readers, and the TeX packages that
-# MathJax fetches when a formula needs them: 2 MB of the wheel's 24.
-MATHJAX_FILES = [
-    "startup.js",
-    "core.js",
-    "input/tex.js",
-    "input/tex/extensions/*.js",
-    "output/svg.js",
-    "output/svg/fonts/tex.js",
-    "a11y/assistive-mml.js",
-]
 EMPTY_HEADER = re.compile(
     r"<thead>\s*<tr[^>]*>(?:\s*<th[^>]*>(?:<p></p>)?</th>)+\s*</tr>\s*</thead>"
 )
@@ -26,20 +12,6 @@ CHAPTER_LINKS = """</h1>
 <a href="https://colab.research.google.com/github/{place}">Open in Colab</a>
 <a href="https://github.com/{place}">View on GitHub</a>
 <a href="{source}" download>Download the notebook</a></p>"""
-
-
-def copy_mathjax(app, error):
-    """Copy MathJax from the wheel sphinx-mathjax-offline, so that pages work without a network."""
-    if error or app.builder.format != "html":
-        return
-    wheel = distribution("sphinx-mathjax-offline")
-    source = Path(wheel.locate_file("sphinx-mathjax-offline/static/mathjax"))
-    target = Path(app.outdir, "_static", "mathjax")
-    for pattern in MATHJAX_FILES:
-        for file in source.glob(pattern):
-            copy = target / file.relative_to(source)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, copy)
 
 
 def mend_for_screen_readers(app, pagename, templatename, context, doctree):
@@ -75,5 +47,4 @@ def add_chapter_links(app, pagename, templatename, context, doctree):
 def setup(app):
     app.connect("html-page-context", mend_for_screen_readers)
     app.connect("html-page-context", add_chapter_links)
-    app.connect("build-finished", copy_mathjax)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

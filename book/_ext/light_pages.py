@@ -27,6 +27,7 @@ FIGURE = re.compile(r'(<figure[^>]*>\s*)(<img\b[^>]*src="([^"]+)"[^>]*>)')
 ONE_TO_ONE = (
     110  # dots an inch of figures that a page shows pixel by pixel; above, they are smaller
 )
+DRAWING = re.compile(r'<svg [^>]*?width="(\d+)" height="(\d+)"')
 HEAVY = 200_000  # bytes; PNG files above may be photographs
 
 
@@ -66,13 +67,13 @@ def used_rules(rules: list, words: set[str]) -> str:
     return "".join(kept)
 
 
-def embedded_font(file: Path, icons: set[int]) -> str:
-    """A font with some icons only, as the source of a font face."""
-    font = TTFont(file)
+def embedded_font(font: TTFont, characters: set[int]) -> str:
+    """A font with some characters only, as the source of a font face."""
     options = subset.Options(layout_features=[], notdef_outline=False, hinting=False)
     options.drop_tables += ["GSUB"]
+    options.name_IDs = [0, 13, 14]  # copyright and licence
     subsetter = subset.Subsetter(options)
-    subsetter.populate(unicodes=icons & set(font.getBestCmap()))
+    subsetter.populate(unicodes=characters & set(font.getBestCmap()))
     subsetter.subset(font)
     font.flavor = "woff"
     buffer = BytesIO()
@@ -104,15 +105,20 @@ def lighten_styles(site: Path) -> None:
     icons = {int(a, 16) if a else ord(b) for text in light.values() for a, b in ICON.findall(text)}
     fonts = static / "vendor" / "fontawesome" / "webfonts"
     for sheet, text in light.items():
-        text = FONT_SOURCE.sub(lambda m: embedded_font(fonts / f"{m[1]}.ttf", icons), text)
+        text = FONT_SOURCE.sub(lambda m: embedded_font(TTFont(fonts / f"{m[1]}.ttf"), icons), text)
         sheet.write_text(text, encoding="utf-8")
 
 
-def measure(file: Path) -> tuple[int, int, str]:
+def measure(file: Path) -> tuple[int, int, str] | None:
     """Width and height at which a page shows an image, and the name of the file to show.
 
     A heavy PNG file becomes a WebP file where that halves it: a photograph, no drawing of lines.
     """
+    if file.suffix == ".svg":
+        drawing = DRAWING.search(file.read_text(encoding="utf-8"))
+        return (int(drawing[1]), int(drawing[2]), file.name) if drawing else None
+    if file.suffix not in (".png", ".jpg", ".jpeg", ".webp"):
+        return None
     with Image.open(file) as image:
         scale = max(1, round(image.info.get("dpi", (0, 0))[0] / ONE_TO_ONE))
         size = round(image.width / scale), round(image.height / scale)
@@ -132,9 +138,10 @@ def with_size(tag: str, page: Path, sizes: dict[Path, tuple[int, int, str]]) -> 
         return tag
     file = (page.parent / source[1]).resolve()
     if file not in sizes:
-        if file.suffix not in (".png", ".jpg", ".jpeg", ".webp") or not file.is_file():
+        size = measure(file) if file.is_file() else None
+        if size is None:
             return tag
-        sizes[file] = measure(file)
+        sizes[file] = size
     width, height, _ = sizes[file]
     wanted = {"loading": "lazy", "decoding": "async"}
     if "width=" not in tag:
@@ -169,15 +176,6 @@ def lighten(app, error):
         leftover.unlink(missing_ok=True)
 
 
-def without_mathjax(app, pagename, templatename, context, doctree):
-    """Sphinx loads MathJax for pages without a formula too, where a page lists others in hiding."""
-    if 'class="math' not in context.get("body", ""):
-        context["script_files"] = [
-            script for script in context["script_files"] if "mathjax" not in str(script.filename)
-        ]
-
-
 def setup(app):
-    app.connect("html-page-context", without_mathjax, priority=900)  # after Sphinx has added it
     app.connect("build-finished", lighten, priority=900)  # after all files are there
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

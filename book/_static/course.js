@@ -1,8 +1,8 @@
 // A table or formula that scrolls sideways can be reached with the keyboard and has a name.
-const WIDE = ".cell_output .output, .pst-scrollable-table-container, div.math";
+const WIDE = ".cell_output .output, .pst-scrollable-table-container, .math";
 
 function kindOf(box) {
-  if (box.matches("div.math")) return "Formula";
+  if (box.matches(".math")) return "Formula";
   return box.querySelector("table") ? "Table" : "Output";
 }
 
@@ -19,10 +19,7 @@ function nameWideBoxes() {
 }
 
 window.addEventListener("resize", nameWideBoxes);
-window.addEventListener("load", () => {
-  nameWideBoxes();
-  window.MathJax?.startup?.promise.then(nameWideBoxes);
-});
+window.addEventListener("load", nameWideBoxes);
 
 // Search results have excerpts where the browser lets a page read other pages: not under file://.
 if (location.protocol.startsWith("http")) DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = true;

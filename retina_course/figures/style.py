@@ -4,8 +4,10 @@ Colours are those of Okabe and Ito, told apart also by lightness.
 """
 
 import io
+import re
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
@@ -20,7 +22,7 @@ STYLES = ((BLUE, "-"), (ORANGE, "--"), (GREEN, "-."), (PURPLE, ":"))
 
 
 class NotebookFigure(Figure):
-    """A figure that a notebook can show without pyplot's machinery.
+    """A figure that a notebook can show without pyplot's machinery, lines also as a drawing (SVG).
 
     Parameters
     ----------
@@ -35,8 +37,28 @@ class NotebookFigure(Figure):
         """Twice the pixels, shown at its own size: sharp on dense screens."""
         buffer = io.BytesIO()
         self.savefig(buffer, format="png", dpi=2 * self.dpi)
-        width, height = (round(side * self.dpi) for side in self.get_size_inches())
+        width, height = self._pixels()
         return buffer.getvalue(), {"width": width, "height": height}
+
+    def _repr_svg_(self) -> str | None:
+        """Lines, sharp at every size; a figure that holds a photograph has none."""
+        if any(axes.images for axes in self.axes):
+            return None
+        buffer = io.StringIO()
+        with mpl.rc_context({"svg.hashsalt": "retina_course"}):  # the same file each time
+            self.savefig(buffer, format="svg", metadata={"Date": None})
+        text = " ".join(buffer.getvalue().split())  # one line in a notebook's file
+        # Colab puts the drawing into its page, which a style sheet would restyle.
+        start, style, body = re.split(r"<style[^>]*>\*\{(.*?)\}</style>", text, maxsplit=1)
+        width, height = self._pixels()
+        own = f'width="{width}" height="{height}" style="{style}"'
+        start = re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', own, start[start.index("<svg") :])
+        return start + body
+
+    def _pixels(self) -> tuple[int, int]:
+        """Width and height at which a page shows the figure."""
+        width, height = (round(side * self.dpi) for side in self.get_size_inches())
+        return width, height
 
 
 def panel_row(panels: int, width: float, height: float = 3.6) -> tuple[Figure, list[Axes]]:

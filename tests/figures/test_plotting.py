@@ -130,6 +130,16 @@ def test_figures_are_white_and_leave_no_global_state():
     assert len(helpers.Gcf.figs) == before
 
 
+def test_lines_are_also_a_drawing_the_same_each_time_and_photographs_are_not():
+    figure = plotting.curves(History([1.0, 0.5]))
+    drawing, (_, shown) = figure._repr_svg_(), figure._repr_png_()
+    assert drawing == plotting.curves(History([1.0, 0.5]))._repr_svg_()
+    size = f'width="{shown["width"]}" height="{shown["height"]}"'
+    assert drawing.startswith("<svg ") and size in drawing
+    assert "\n" not in drawing and "<style" not in drawing
+    assert plotting.error_map(np.eye(16, dtype=bool), np.eye(16, dtype=bool))._repr_svg_() is None
+
+
 def test_boxes_are_those_above_the_threshold_and_the_ground_truth():
     found = {
         "boxes": torch.tensor([[10.0, 20, 30, 45], [1, 2, 3, 4], [0, 0, 9, 9]]),

@@ -94,25 +94,23 @@ def test_links_of_notebooks_lead_to_places_of_the_published_book():
             assert not anchor or anchor in anchors(SITE / page), (path.name, address)
 
 
-def test_no_icon_script_and_mathjax_only_for_formulas():
+def test_no_icon_script_and_the_formulas_font_only_where_there_is_a_formula():
     for page in READ:
         text = page.read_text(encoding="utf-8")
-        scripts = " ".join(loaded(page))
-        assert "fontawesome" not in scripts
-        assert ("mathjax/" in scripts) <= ('class="math' in text), page
+        assert "fontawesome" not in " ".join(loaded(page))
+        assert ("formulas.css" in text) == ("<math" in text), page
 
 
 def test_landing_page_and_chapters_are_light_before_the_first_scroll():
-    """Bytes as they lie on disk, MathJax (1.7 MB) left out; a host sends a third of them."""
+    """Bytes as they lie on disk; a host sends a third of them."""
     for page in [SITE / "book" / "intro.html", *(SITE / "notebooks").glob("*.html")]:
         first = [tag for tag in named(page, "img") if tag.at.get("loading") != "lazy"]
         waits = {tag.at["src"] for tag in named(page, "img")} - {tag.at["src"] for tag in first}
         files = {(page.parent / link.split("?")[0]).resolve() for link in loaded(page)}
         files -= {(page.parent / source).resolve() for source in waits}
         files = {file for file in files if file.is_file() and file.suffix != ".html"}
-        files = {file for file in files if "mathjax" not in file.parts}
         weight = page.stat().st_size + sum(file.stat().st_size for file in files)
-        limit = 500_000 if page.stem == "intro" else 2_000_000
+        limit = 500_000 if page.stem == "intro" else 1_000_000
         assert weight < limit, (page, weight)
 
 
@@ -133,5 +131,14 @@ def test_photographs_that_notebooks_store_as_png_are_shown_lighter(tmp_path):
 def test_images_keep_their_place():
     for page in READ:
         for image in named(page, "img"):
-            if image.in_article and Path(image.at["src"]).suffix != ".svg":
+            if image.in_article:
                 assert image.at.get("width") and image.at.get("height"), (page, image.at["src"])
+
+
+def test_diagrams_are_drawings_that_stay_sharp():
+    page = SITE / "notebooks" / "06_unet_small.html"
+    text = page.read_text(encoding="utf-8")
+    figure = re.search(r'<figure[^>]* id="unet-small-architecture">(.*?)</figure>', text, re.S)[1]
+    source, width = re.search(r'<img[^>]* width="(\d+)".*?src="([^"]+)"', figure).group(2, 1)
+    assert source.endswith(".svg") and int(width) == 704 and 'loading="lazy"' in figure
+    assert (page.parent / source).stat().st_size < 100_000
