@@ -26,10 +26,10 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from benchmarks.common.equal_budget import NAMES
 from benchmarks.common.index import Program
 from benchmarks.common.provenance import provenance
 from benchmarks.gpu import data, jobs, plan, smoke, take_up
-from benchmarks.gpu.networks import NAMES
 from retina_course.training.devices import default_device
 
 PROGRAM = Program(
