@@ -31,7 +31,7 @@ from retina_course import weights
 from retina_course.data.datasets import ChaseDB1, Photograph
 from retina_course.data.idrid import IDRiDBoxes
 from retina_course.data.reading import field_of_view
-from retina_course.evaluation import metrics, paired_difference
+from retina_course.evaluation import estimate, metrics
 from retina_course.inference import segment_all
 
 PROGRAM = Program(
@@ -70,8 +70,8 @@ def main() -> None:
                 metrics.binary_scores(found[inside] >= threshold, vessels[inside])["f1"]
                 for found, vessels, inside in zip(p, t, fov, strict=True)
             ]
-            moved = paired_difference(f1[UNCHANGED], f1[change], patients=patients)
-            row["f1_difference"] = dict(zip(("value", "low", "high"), moved[:3], strict=True))
+            moved = estimate(f1[change], minus=f1[UNCHANGED], patients=patients)
+            row["f1_difference"] = moved.interval()._asdict()
             scores[name][change] = row
             print(f"{name}, {change}: AUC {row['auc']:.4f}, F1 {row['f1']:.4f}", flush=True)
     draw(test[0], colours)

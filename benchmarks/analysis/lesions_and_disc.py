@@ -35,7 +35,7 @@ from retina_course import weights
 from retina_course.data.datasets import ChaseDB1, Photograph
 from retina_course.data.detection import LESION_CLASSES
 from retina_course.data.idrid import BoxedPhotograph, IDRiDBoxes
-from retina_course.evaluation import paired_difference
+from retina_course.evaluation import estimate
 from retina_course.figures import plotting
 from retina_course.inference import detect, ellipses, segment
 
@@ -112,12 +112,12 @@ def in_lesions(photographs: list[BoxedPhotograph], maps: list[tuple]) -> dict:
             if boxes.any() and control.any():
                 fractions.append((called[boxes].mean(), called[control].mean()))
         inside, mirrored = np.array(fractions).T
-        moved = paired_difference(mirrored, inside)  # IDRiD names no patients
+        moved = estimate(inside, minus=mirrored)  # IDRiD names no patients
         found[name] = {
             "photographs": len(fractions),
             "in_boxes": float(inside.mean()),
             "mirrored": float(mirrored.mean()),
-            "difference": dict(zip(("value", "low", "high"), map(float, moved[:3]), strict=True)),
+            "difference": moved.interval()._asdict(),
         }
     return found
 

@@ -15,13 +15,12 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
+from benchmarks.common.equal_budget import build, diameter, train
 from benchmarks.common.folds import FOLDS
 from benchmarks.common.networks import training_precision
 from benchmarks.common.rows import smooth
 from benchmarks.common.scales import SCALES, best_threshold, by_probability, ranking_at
 from benchmarks.gpu import data
-from benchmarks.gpu.networks import build, diameter
-from retina_course.data.augment import RandomCrops
 from retina_course.data.photographs import Photograph
 from retina_course.evaluation import metrics
 from retina_course.evaluation.streaming import PixelCounts
@@ -31,10 +30,8 @@ from retina_course.training.any_camera import (
     synthetic_eyes,
     train_any_camera,
 )
-from retina_course.training.devices import default_device, seed_everything
-from retina_course.training.loop import fit
-from retina_course.training.recipe import stack_images
-from retina_course.training.start import set_head_bias
+from retina_course.training.devices import default_device
+from retina_course.training.recipe import Recipe
 
 
 def run(job: dict[str, Any], folder: Path) -> None:
@@ -107,7 +104,8 @@ def equal(job: dict[str, Any], folder: Path) -> dict[str, Any]:
         buffer = io.BytesIO()
         found.save(buffer, "PNG", optimize=True)
         (folder / f"{job['name']}_{photograph.name}.png").write_bytes(buffer.getvalue())
-    return cost | {"flips": row, "no_flips": counts(*plain).scores(cut), "threshold": cut}
+    found = {"flips": row, "no_flips": counts(*plain).scores(cut), "threshold": cut}
+    return cost | found | {"histogram": by_probability(*metrics.pool(*maps)).tolist()}
 
 
 def race(job: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -171,24 +169,16 @@ def seen_never(job: dict[str, Any]) -> dict[str, list[Photograph]]:
 def train_equal(
     job: dict[str, Any], photographs: list[Photograph], folder: Path
 ) -> tuple[nn.Module, dict[str, Any]]:
-    """The course's recipe at the budget of the job: same crops, batches and steps for all."""
+    """The course's recipe at the budget of the job, and what it cost."""
     device = default_device()
-    images, targets = stack_images(photographs, diameter(job["network"]))
-    seed_everything(job["seed"])
-    model = build(job["network"])
-    set_head_bias(model, targets.mean().item())
-    crops = RandomCrops(
-        images.to(device), targets.to(device), size=job["crop"], batch_size=job["batch_size"]
-    )
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    history = fit(
-        model.to(device),
-        crops,
-        job["steps"],
-        lr=job["lr"],
+    budget = {key: job[key] for key in ("steps", "crop", "batch_size", "lr")}
+    model, history = train(
+        job["network"],
+        photographs,
+        Recipe(fov_diameter=diameter(job["network"]), **budget),
         seed=job["seed"],
-        precision=training_precision(device),
         capture=captured(job, folder),
         progress=False,
         # A CPU needs long enough to be stopped; a GPU would wait for the file.

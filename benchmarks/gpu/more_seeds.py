@@ -1,7 +1,7 @@
 """Further seeds of the comparison's rows, on any machine: a CPU has hours where a GPU has minutes.
 
-A row's recipe, learning rate and threshold are those of the stored row of its network: they were
-found once, with one seed, and hold for all seeds. The row names its device and its precision.
+A row's recipe, learning rate, threshold and temperature are those of the stored row of its network:
+they were found once, with one seed, and hold for all seeds. The row names its device and its precision.
 """
 
 import json
@@ -39,5 +39,7 @@ def more_seeds(
                 jobs.run(job, output)
             row = json.loads((output / f"{job['name']}.json").read_text())
             masks = {path.name: path.read_bytes() for path in output.glob(f"{job['name']}_*.png")}
-            take_up.take_up_row(row, masks, slug(source["device"]), tolerance_of_observers())
+            temperature = stored[0].get("calibration", {}).get("temperature")
+            tolerance = tolerance_of_observers()
+            take_up.take_up_row(row, masks, slug(source["device"]), tolerance, temperature)
             print(f"written   {network} seed {seed}", flush=True)

@@ -3,8 +3,8 @@
 from typing import Any
 
 from benchmarks.common.camera_variants import VARIANTS
+from benchmarks.common.equal_budget import NAMES
 from benchmarks.common.scales import SHARES
-from benchmarks.gpu.networks import NAMES
 
 SEEDS = (0, 1, 2)
 RATES = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)  # the same trials for every network

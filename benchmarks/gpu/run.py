@@ -29,10 +29,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common.camera_variants import EYE_SCALE, EYES
+from benchmarks.common.equal_budget import NAMES
 from benchmarks.common.index import Program
 from benchmarks.common.provenance import provenance
 from benchmarks.gpu import data, jobs, more_seeds, plan, smoke, take_up
-from benchmarks.gpu.networks import NAMES
 from retina_course.training.devices import default_device
 
 PROGRAM = Program(

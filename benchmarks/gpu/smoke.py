@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from benchmarks.common.equal_budget import NAMES, build
 from benchmarks.common.timing import timed
 from benchmarks.gpu import data
-from benchmarks.gpu.networks import NAMES, build
 from retina_course.data.detection import RandomAffine
 from retina_course.data.synthetic import synthetic_batch, synthetic_detection
 from retina_course.models import create_model

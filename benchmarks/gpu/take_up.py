@@ -2,7 +2,8 @@
 
 The comparison's rows go to retina_course/results/equal_budget/, all else that the book reads to
 retina_course/results/gpu/<device>.json, the weights to runs/gpu_weights/. The boundary and the
-topology of the comparison's maps are scored here, from the masks that came back.
+topology of the comparison's maps are scored here, from the masks that came back, and so is their
+calibration, from the counted pixels: the temperature is that of the two folds' held-out children.
 """
 
 import io
@@ -14,14 +15,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import load
 
+from benchmarks.common.calibrated import calibrated, temperature_of
+from benchmarks.common.equal_budget import build
 from benchmarks.common.files import RESULTS, RUNS, slug, write_json
 from benchmarks.common.protocol import recipe_row
 from benchmarks.common.scales import camera_card
 from benchmarks.common.shape_scores import shape_scores, tolerance_of_observers
-from benchmarks.gpu.networks import build
 from retina_course import weights
 from retina_course.data.datasets import ChaseDB1
 from retina_course.data.files import write_atomically
@@ -54,7 +57,8 @@ def take_up(folders: Sequence[Path]) -> None:
     tolerance = tolerance_of_observers()
     for row in rows.values():
         if row["kind"] == "equal":
-            take_up_row(row, files, device, tolerance)
+            temperature = temperature_of(held_out_pixels(rows, row["network"]))
+            take_up_row(row, files, device, tolerance, temperature)
         if row["kind"] == "camera":
             take_up_camera(row, files)
     write_json(RESULTS / "equal_budget_observer.json", observer_row(tolerance))
@@ -90,8 +94,26 @@ def brief(row: dict[str, Any]) -> dict[str, Any]:
     return {key: row[key] for key in keys if key in row} | {"held_out": scores}
 
 
-def take_up_row(row: dict[str, Any], files: Files, device: str, tolerance: float) -> None:
-    """Write one row of the comparison, with the scores of its masks' shapes."""
+def held_out_pixels(rows: dict[str, dict[str, Any]], network: str) -> NDArray[np.int64]:
+    """The counted pixels of the children that a network's two folds have not seen."""
+    own = [row for row in rows.values() if row["kind"] == "fold" and row["network"] == network]
+    return np.sum([row["histogram"] for row in own], axis=0)
+
+
+def take_up_row(
+    row: dict[str, Any],
+    files: Files,
+    device: str,
+    tolerance: float,
+    temperature: float | None,
+) -> None:
+    """Write one row of the comparison, with the scores of its masks' shapes.
+
+    Its calibration, too, where the temperature of held-out children is known.
+    """
+    histogram = row.pop("histogram")
+    if temperature is not None:
+        row["calibration"] = calibrated(temperature, histogram)
     row |= {"shapes": [], "tolerance": tolerance}
     scored = {image["name"] for image in row["flips"]["per_image"]}
     for photograph in (photo for photo in ChaseDB1(split="test") if photo.name in scored):

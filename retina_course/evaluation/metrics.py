@@ -3,7 +3,7 @@
 Every function takes NumPy arrays of one size per image: probabilities `(H, W)` in [0, 1], target
 and field of view (FOV) `(H, W)` bool. The threshold comes from training images
 (`best_threshold`) and is used unchanged on test images. How far a score, or the difference of two
-networks, would vary with other test images: `bootstrap` and `paired_difference`.
+networks, would vary with other patients: `estimate`; a score that is not a mean: `bootstrap`.
 """
 
 from collections.abc import Callable, Sequence

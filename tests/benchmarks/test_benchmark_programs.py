@@ -82,6 +82,17 @@ def check(folder, name):
     return written
 
 
+def students(content):
+    """Half the width of each interval; a bootstrap's does not lie evenly around its value."""
+    if not isinstance(content, dict):
+        return []
+    if {"value", "low", "high"} <= content.keys():
+        half = content["value"] - content["low"]
+        assert content["high"] - content["value"] == pytest.approx(half)
+        return [half]
+    return [half for one in content.values() for half in students(one)]
+
+
 @pytest.mark.parametrize("program", LESSONS, ids=lambda program: program.__name__.split(".")[-1])
 def test_a_lesson_and_its_second_call(program, start, tmp_path, monkeypatch):
     settings = {"FOLDER": tmp_path / "runs", "SEEDS": (0,)} | LESSONS[program]
@@ -198,11 +209,15 @@ def test_lesions_and_disc(start):
     assert len(written.pop("discs")) == 20 and stored.pop("discs")
     assert keys(written) == keys(stored)
     assert (folder / "disc_edge.jpg").exists() and (folder / "lesions_called_vessel.jpg").exists()
+    assert len(students(written)) == len(students(stored)) == 6
 
 
 def test_changed_photographs(start):
     folder = start(changed_photographs, segment_all=guess_all, draw=lambda *_: None)
     check(folder, "changed_photographs.json")
+    for place, moved in ((folder, 0), (RESULTS, 3 * 8)):  # `guess` does not look at the image
+        found = students(read_json(place / "changed_photographs.json"))
+        assert len(found) == 3 * 9 and sum(half > 0 for half in found) == moved
 
 
 def test_facts_and_figures_of_the_photographs(start, tmp_path, monkeypatch):

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.common import folds, scales
+from benchmarks.common import calibrated, folds, scales
 from benchmarks.common.files import read_json
 from benchmarks.gpu import data, jobs, plan, run, take_up
 from retina_course.data.datasets import HRF, ChaseDB1
 from retina_course.data.synthetic import make_fundus
+from retina_course.evaluation.calibration import fit_temperature
 from retina_course.models import create_model
 
 
@@ -71,7 +72,11 @@ def rehearse(carried, tmp_path, monkeypatch):
     return start
 
 
-def check_what_the_book_takes_up(output, folder, monkeypatch):
+def fold_pixels(rows):
+    return sum(np.array(rows[f"fold_unet_small_{fold}"]["histogram"]) for fold in folds.FOLDS)
+
+
+def check_what_the_book_takes_up(output, work, folder, monkeypatch):
     """Rows, report and seconds to an F1, from the archives and what a GPU would have measured."""
     report = {"race": {"steps": 10, "captured": True, "points": [{"step": 10, "seconds": 2.0}]}}
     report |= {"matrix TFLOP/s": 1.0, "provenance": {"device": "Some GPU", "commit": "c0ffee"}}
@@ -90,6 +95,17 @@ def check_what_the_book_takes_up(output, folder, monkeypatch):
     row = json.loads((results / "equal_budget" / "unet_small_seed0_some-gpu.json").read_text())
     assert len(row["shapes"]) == 4 and {"cldice", "nsd", "components"} <= row["shapes"][0].keys()
     assert row["provenance"]["data"].keys() == {"CHASE_DB1"}  # its own, not the report's
+    held_out = fold_pixels(
+        {path.stem: json.loads(path.read_text()) for path in work.glob("*.json")}
+    )
+    p, vessel = calibrated.pixels(held_out)
+    calibration = row["calibration"]
+    assert calibration["temperature"] == pytest.approx(fit_temperature(p, vessel))
+    photographs = data.chase("test", limit=4)
+    inside = sum(int(photo.fov.sum()) for photo in photographs)
+    assert sum(calibration["as_it_is"]["count"]) == inside == sum(calibration["scaled"]["count"])
+    assert calibration["scaled"]["probability"] != calibration["as_it_is"]["probability"]
+    assert "histogram" not in str(row)
     stored = json.loads((results / "gpu" / "some-gpu.json").read_text())
     assert len(stored["search"]) == len(plan.RATES) and len(stored["fold"]) == 2
     assert "histogram" not in str(stored)
@@ -110,6 +126,8 @@ def check_more_seeds(rehearse, monkeypatch):
     assert [first[key] for key in same] == [second[key] for key in same]
     assert (first["seed"], second["seed"]) == (0, 1) and first["loss"] != second["loss"]
     assert second["precision"] in ("float32", "bfloat16") and len(second["shapes"]) == 4
+    temperatures = [row["calibration"]["temperature"] for row in (first, second)]
+    assert temperatures[0] == temperatures[1]
     with monkeypatch.context() as patch:
         patch.setattr(jobs, "run", None)
         rehearse("more-seeds", "--seeds", "0", "1")
@@ -125,14 +143,13 @@ def test_all_parts_on_a_cpu_and_a_second_call_goes_on(rehearse, tmp_path, monkey
     )
     equal = rows["equal_unet_small_seed0"]
     assert equal["lr"] == best["lr"] and len(equal["flips"]["per_image"]) == 4
-    pixels = sum(np.array(rows[f"fold_unet_small_{fold}"]["histogram"]) for fold in folds.FOLDS)
-    assert equal["threshold"] == scales.best_threshold(pixels)
+    assert equal["threshold"] == scales.best_threshold(fold_pixels(rows))
     assert equal["provenance"]["data"].keys() == {"CHASE_DB1"}
     with tarfile.open(output / "gpu_0.tar") as archive:
         packed = set(archive.getnames())
     assert {"equal_unet_small_seed0.json", "equal_unet_small_seed0.safetensors"} <= packed
     assert sum(name.endswith(".png") for name in packed) == 4
-    check_what_the_book_takes_up(output, tmp_path, monkeypatch)
+    check_what_the_book_takes_up(output, work, tmp_path, monkeypatch)
     check_more_seeds(rehearse, monkeypatch)
     before = {path: path.stat().st_mtime_ns for path in work.glob("*.json")}
     _, work = rehearse("--parts", "search", "folds", "equal", "cameras", "--changes")
@@ -196,7 +213,7 @@ def test_the_changes_of_the_variants_are_put_together():
 
 
 def test_the_plain_unet_has_the_parameters_that_its_text_says():
-    from benchmarks.gpu.networks import NAMES, PlainUNet, build
+    from benchmarks.common.equal_budget import NAMES, PlainUNet, build
 
     assert sum(p.numel() for p in PlainUNet().parameters()) == 117_361
     assert {"w_net", "plain_unet", "linknet"} <= set(NAMES)

@@ -1,10 +1,21 @@
-"""The networks of the comparison, and the plain U-Net that only the comparison has."""
+"""The comparison by equal budgets: its networks, a plain U-Net among them, and their training."""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from benchmarks.common.networks import OPTIONS, OWN_SCALE
+from benchmarks.common.networks import OPTIONS, OWN_SCALE, training_precision
+from retina_course.data.augment import RandomCrops
+from retina_course.data.photographs import Photograph
 from retina_course.models import create_model
+from retina_course.training.checkpoints import History
+from retina_course.training.devices import default_device, seed_everything
+from retina_course.training.loop import fit
+from retina_course.training.recipe import Recipe, stack_images
+from retina_course.training.start import set_head_bias
 
 NAMES = (
     "unet_small",
@@ -63,3 +74,36 @@ def build(name: str) -> nn.Module:
 def diameter(name: str) -> int:
     """The field of view, in pixels, that a network is trained and scored at."""
     return OWN_SCALE.get(name, {"fov_diameter": 640})["fov_diameter"]
+
+
+def train(
+    network: str, photographs: Iterable[Photograph], recipe: Recipe, seed: int, **fit_options: Any
+) -> tuple[nn.Module, History]:
+    """Train a network by the course's recipe: same crops, batches and steps for all.
+
+    Returns the network on its device, in eval mode, and its history. `fit_options`: see `fit`.
+    """
+    device = default_device()
+    images, targets = stack_images(photographs, recipe.fov_diameter)
+    seed_everything(seed)
+    model = build(network)
+    set_head_bias(model, targets.mean().item())
+    crops = RandomCrops(
+        images.to(device),
+        targets.to(device),
+        size=recipe.crop,
+        batch_size=recipe.batch_size,
+        rotation=recipe.rotation,
+        jitter=recipe.jitter,
+    )
+    history = fit(
+        model.to(device),
+        crops,
+        recipe.steps,
+        lr=recipe.lr,
+        seed=seed,
+        precision=training_precision(device),
+        settings={"network": network, **asdict(recipe)},
+        **fit_options,
+    )
+    return model, history
