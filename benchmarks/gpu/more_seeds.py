@@ -1,7 +1,8 @@
 """Further seeds of the comparison's rows, on any machine: a CPU has hours where a GPU has minutes.
 
 A row's recipe, learning rate, threshold and temperature are those of the stored row of its network:
-they were found once, with one seed, and hold for all seeds. The row names its device and its precision.
+they were found once, with one seed, and hold for all seeds. The row names its device and its
+precision.
 """
 
 import json
