@@ -5,7 +5,8 @@ import re
 EMPTY_HEADER = re.compile(
     r"<thead>\s*<tr[^>]*>(?:\s*<th[^>]*>(?:<p></p>)?</th>)+\s*</tr>\s*</thead>"
 )
-FIRST_CELL = re.compile(r"(<tr[^>]*>\s*)<td([^>]*)>(.*?)</td>", re.S)
+# An empty cell names no row.
+FIRST_CELL = re.compile(r"(<tr[^>]*>\s*)<td([^>]*)>((?!</td>).*?)</td>", re.S)
 CELL_TABLE = re.compile(r'<div class="output text_html">.*?</table>', re.S)
 CHAPTER_LINKS = """</h1>
 <p class="chapter-links">

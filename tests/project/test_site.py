@@ -101,6 +101,12 @@ def test_no_icon_script_and_the_formulas_font_only_where_there_is_a_formula():
         assert ("formulas.css" in text) == ("<math" in text), page
 
 
+def test_the_first_cell_of_a_row_is_its_header_unless_it_is_empty():
+    rows = "".join(page.read_text(encoding="utf-8") for page in READ)
+    headers = re.findall(r'<th scope="row"[^>]*>(.*?)</th>', rows, re.S)
+    assert len(headers) > 500 and all(headers)
+
+
 def test_landing_page_and_chapters_are_light_before_the_first_scroll():
     """Bytes as they lie on disk; a host sends a third of them."""
     for page in [SITE / "book" / "intro.html", *(SITE / "notebooks").glob("*.html")]:
