@@ -10,9 +10,7 @@ from retina_course.inference.detection import detect
 from retina_course.inference.field_of_view import measured_diameter
 
 # Measured by benchmarks/analysis/disc_angle.py, with the detector that comes with the package.
-# Degrees that are assumed while the disc is looked for, one after the other until it is found: at
-# 45 a disc looks half as large again as the detector knows it where the field has 30.
-LOOK_AT = 45.0, 30.0, 60.0
+LOOK_AT = 45.0  # degrees that are assumed while the disc is looked for
 DISC_DEGREES = 7.2  # width of the box around a disc
 DIFFERS = 1.4  # a suggestion that differs by this factor from what was said is worth a sentence
 LEAST_SCORE = 0.8  # of the box; boxes below it are often bright lesions
@@ -113,23 +111,21 @@ def angle_from_disc(
     diameter = fov_diameter or measured_diameter(fov)
     if diameter < SMALLEST:
         return None
-    for look_at in LOOK_AT:
-        box = disc_box(
-            detector,
-            card,
-            image,
-            fov,
-            least_score=LEAST_SCORE,
-            field_angle=look_at,
-            fov_diameter=fov_diameter,
-        )
-        if box is not None:
-            x1, y1, x2, y2 = box
-            width = math.sqrt((x2 - x1) * (y2 - y1))
-            angle = DISC_DEGREES * diameter / width if width > 0 else math.inf
-            if PLAUSIBLE[0] <= angle <= PLAUSIBLE[1]:
-                return angle
-    return None
+    box = disc_box(
+        detector,
+        card,
+        image,
+        fov,
+        least_score=LEAST_SCORE,
+        field_angle=LOOK_AT,
+        fov_diameter=fov_diameter,
+    )
+    if box is None:
+        return None
+    x1, y1, x2, y2 = box
+    width = math.sqrt((x2 - x1) * (y2 - y1))
+    angle = DISC_DEGREES * diameter / width if width > 0 else math.inf
+    return angle if PLAUSIBLE[0] <= angle <= PLAUSIBLE[1] else None
 
 
 def angle_warnings(said: float, suggested: float | None) -> list[str]:

@@ -36,23 +36,10 @@ def test_a_field_of_five_discs_has_five_times_the_degrees_of_one(monkeypatch):
     looks = finds(monkeypatch, (80.0, 0.95, 1))
     angle = angle_from_disc(None, CARD, PHOTO, FIELD)
     assert angle == pytest.approx(5 * disc_angle.DISC_DEGREES)
-    assert [look["field_angle"] for look in looks] == [45] and not looks[0]["flips"]
+    assert looks[0]["field_angle"] == disc_angle.LOOK_AT and not looks[0]["flips"]
     whole = angle_from_disc(None, CARD, PHOTO, FIELD, fov_diameter=640)
     assert whole == pytest.approx(8 * disc_angle.DISC_DEGREES)
     assert looks[1]["fov_diameter"] == 640
-
-
-def test_a_disc_that_is_not_sure_at_one_angle_is_looked_for_at_others(monkeypatch):
-    """Where the field has 30 degrees, a disc looks too large at 45: the score was too low."""
-    looks, sure = finds(monkeypatch, (80.0, 0.95, 1)), disc_angle.detect
-
-    def detect(model, image, card, *, field_angle, **options):
-        found = sure(model, image, card, field_angle=field_angle, **options)
-        return found | {"scores": torch.tensor([0.95 if field_angle == 30 else 0.7])}
-
-    monkeypatch.setattr(disc_angle, "detect", detect)
-    assert angle_from_disc(None, CARD, PHOTO, FIELD) == pytest.approx(5 * disc_angle.DISC_DEGREES)
-    assert [look["field_angle"] for look in looks] == [45, 30]
 
 
 @pytest.mark.parametrize("side", [0.0, 2.0, 30.0, 160.0, 400.0])
@@ -72,9 +59,8 @@ def test_the_set_up_page_says_what_the_free_photograph_gives():
 
 @pytest.mark.parametrize("boxes", [(), ((80.0, 0.79, 1),), ((80.0, 0.99, 2),)])
 def test_without_a_sure_disc_nothing_is_suggested(monkeypatch, boxes):
-    looks = finds(monkeypatch, *boxes)
+    finds(monkeypatch, *boxes)
     assert angle_from_disc(None, CARD, PHOTO, FIELD) is None
-    assert [look["field_angle"] for look in looks] == [45, 30, 60]
 
 
 def test_the_best_box_of_the_disc_counts_not_that_of_another_class(monkeypatch):
