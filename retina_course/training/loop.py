@@ -72,7 +72,9 @@ def fit(
         Seed of the batches. The model's first weights were drawn before, see `seed_everything`.
     average : float, default 0.0
         Above 0, the model ends with a moving average of its weights: after each step, `average`
-        of the old mean plus 1 - `average` of the new weights. `validate` sees this mean too.
+        of the old mean plus 1 - `average` of the new weights. After the first steps, whose weights
+        are still random, it is less of the old mean: (1 + n) / (10 + n) after n steps. `validate`
+        sees this mean too.
     capture : bool, default False
         On a GPU, record the model's forward and backward pass as CUDA graphs and replay them: a
         small network is then no longer limited by how fast its hundreds of kernels are launched.
@@ -134,7 +136,7 @@ def fit(
     state: dict[str, Any] = {"model": inner, "optimizer": optimizer, "scaler": scaler}
     run = {"seed": seed, "steps": steps, "lr": lr}
     if average:
-        mean = AveragedModel(inner, multi_avg_fn=get_ema_multi_avg_fn(average), use_buffers=True)
+        mean = AveragedModel(inner, multi_avg_fn=_moving_average(average), use_buffers=True)
         state["mean"], run["average"] = mean, average
     run = to_builtin({**run, **(settings or {})})
     done = 0
@@ -212,6 +214,16 @@ def _capture(model: nn.Module, images: Tensor) -> None:
     before = {name: value.clone() for name, value in model.state_dict().items()}
     torch.cuda.make_graphed_callables(model.train(), (images,))  # runs it, to warm up
     model.load_state_dict(before)
+
+
+def _moving_average(most: float) -> Callable[[Any, Any, Any], None]:
+    """The update of an average of weights that soon forgets the random ones of the beginning."""
+
+    def update(means: Any, weights: Any, steps: Any) -> None:
+        stays = min(most, (1 + int(steps)) / (10 + int(steps)))
+        get_ema_multi_avg_fn(stays)(means, weights, steps)
+
+    return update
 
 
 def batch_generator(seed: int, step: int, rank: int = 0) -> Generator:

@@ -171,10 +171,10 @@ def test_the_moving_average_is_the_one_that_its_text_says():
         )
         kept.append(seen[steps_done - 1])
     mean = {name: value.clone() for name, value in kept[0].items()}
-    for state in kept[1:]:
+    for state, stays in zip(kept[1:], (2 / 11, 3 / 12), strict=True):
         for name, value in state.items():
             if value.is_floating_point():
-                mean[name] = 0.75 * mean[name] + 0.25 * value
+                mean[name] = stays * mean[name] + (1 - stays) * value
     judged = []
     averaged = copy.deepcopy(first)
     fit(
