@@ -96,6 +96,9 @@ def run(network: str, variant: str, sources: dict[str, Scaled], output: Path) ->
         every=100,
     )
     weights.save(folder / "weights.safetensors", model, camera_card(network, recipe))
+    scores = ranking_at(model.to(device), list(ChaseDB1(split="train")), SCALES)
+    for at_scale in scores.values():
+        at_scale.pop("histogram", None)  # no threshold is chosen here
     return {
         "model": network,
         "variant": variant,
@@ -106,7 +109,7 @@ def run(network: str, variant: str, sources: dict[str, Scaled], output: Path) ->
         "seed": change.get("seed", 0),
         "seconds": history.seconds,
         "loss": smooth(history.loss),
-        "held_out": {"chase": ranking_at(model.to(device), list(ChaseDB1(split="train")), SCALES)},
+        "held_out": {"chase": scores},
         "provenance": read_json(begun),
     }
 
