@@ -107,8 +107,8 @@ def test_the_calibration_error_is_that_of_chapter_15(sections):
     shown = (cell.metadata.get("mystnb", {}).get("figure", {}).get("name") for cell in cells)
     table = dict(zip(shown, cells, strict=True))["other-cameras-calibration"].outputs[-1]
     rows = [line.split() for line in table.data["text/plain"].splitlines()[1:]]
-    for name in {row[0].strip("`") for row in rows}:
-        errors = [row[3] for row in rows if row[0] == f"`{name}`"]  # name, half, T, ECE
+    for name in {row[0] for row in rows}:
+        errors = [row[3] for row in rows if row[0] == name]  # name, half, T, ECE
         assert f"| ECE | {' | '.join(errors)} |" in sections[name]
     # Half of the pixels in the bin around 0.875 are vessels.
     assert histogram_ece([[0, 0, 0, 3], [0, 0, 0, 3]], bins=2) == pytest.approx(0.875 - 0.5)
