@@ -3,11 +3,14 @@
     python -m benchmarks.scores.any_camera list
     python -m benchmarks.scores.any_camera run --output runs/any_camera [--only NAME ...]
     python -m benchmarks.scores.any_camera run --only retina_segmentor_both_8000 --steps 8000
+    python -m benchmarks.scores.any_camera run --only unet_small_both --after synthetic
 
 Each piece trains one network: on both sets ("both"), on one set ("chase", "hrf"), on synthetic eyes
 alone ("synthetic"), or on both without a fold of their children ("not_a", "not_b"). With --steps a
-piece has another number of steps than the budget, and carries it in its name. The recipe was
-chosen by trials that looked at the other set's training half only, see benchmarks/gpu/plan.py.
+piece has another number of steps than the budget, and carries it in its name. With --after a piece
+begins with the weights that the same network has after another source, and sees other batches. The
+recipe was chosen by trials that looked at the other set's training half only, see
+benchmarks/gpu/plan.py and `camera_variants`.
 A run can be killed at any time, and goes on where it was. A finished piece writes a row into
 retina_course/results/any_camera/: what it scores on training photographs that it has not seen, at
 several scales. The test halves are scored by `any_camera_test`, once. Pieces that a GPU has made
@@ -19,7 +22,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.common.camera_variants import EYE_SCALE, EYES
-from benchmarks.common.files import RESULTS, read_json, write_json
+from benchmarks.common.files import RESULTS, ROOT, read_json, write_json
 from benchmarks.common.folds import fold_of
 from benchmarks.common.index import Program
 from benchmarks.common.networks import training_precision
@@ -45,6 +48,8 @@ PROGRAM = Program(
     data=("CHASE_DB1", "HRF"),
 )
 ROWS = RESULTS / "any_camera"
+KEPT = ROOT / "benchmarks" / "weights" / "any_camera"
+OTHER_BATCHES = 100  # added to the seed of a piece that goes on from another: no crop comes again
 SYNTHETIC = 0.4  # share of the crops, where there are photographs too
 SOURCES: dict[str, tuple[str, ...]] = {
     "both": ("chase", "hrf"),
@@ -69,30 +74,44 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[""], help="pieces whose name begins so")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--steps", type=int, help="instead of the budget's")
+    parser.add_argument("--after", choices=SOURCES, help="begin with the weights of this source")
     options = parser.parse_args()
     for seed in options.seeds:
         for source in SOURCES:
             for network in BUDGET:
                 steps = f"_{options.steps}" if options.steps else ""
-                name = f"{network}_{source}{steps}_seed{seed}"
+                after = f"_after_{options.after}" if options.after else ""
+                name = f"{network}_{source}{steps}{after}_seed{seed}"
                 if not name.startswith(tuple(options.only)):
                     continue
+                if options.after not in (None, "synthetic", source):
+                    continue  # the first weights would know photographs that this piece may not
                 done = (ROWS / f"{name}.json").exists()
                 print("finished" if done else "open    ", name, flush=True)
                 if options.action == "run" and not done:
                     try:
                         changed = {"steps": options.steps} if options.steps else {}
                         recipe = CameraRecipe(**BUDGET[network] | changed)
-                        run(name, network, source, seed, recipe, options.output)
+                        run(name, network, source, seed, recipe, options.output, options.after)
                     except Exception:  # the other pieces do not depend on this one
                         traceback.print_exc()
 
 
 def run(
-    name: str, network: str, source: str, seed: int, recipe: CameraRecipe, output: Path
+    name: str,
+    network: str,
+    source: str,
+    seed: int,
+    recipe: CameraRecipe,
+    output: Path,
+    after: str | None = None,
 ) -> None:
     """Train one piece, and write its row."""
     folder, device = output / name, default_device()
+    first = f"{network}_{after}_seed{seed}" if after else None
+    initial = None
+    if first:
+        initial = weights.load(kept_weights(first, output))[0].state_dict()
     begun = folder / "begun.json"
     if not begun.exists():
         write_json(begun, provenance(device, PROGRAM))
@@ -103,7 +122,8 @@ def run(
         sources,
         recipe,
         shares=shares,
-        seed=seed,
+        initial=initial,
+        seed=seed + (OTHER_BATCHES if first else 0),
         checkpoint=folder / "checkpoint.pt",
         device=device,
         precision=precision,
@@ -112,6 +132,7 @@ def run(
     card = camera_card(network, recipe)
     weights.save(folder / "weights.safetensors", model, card)
     row = {"model": network, "source": source, "seed": seed, "recipe": asdict(recipe)}
+    row |= {"after": first} if first else {}
     row |= {"shares": shares, "seconds": history.seconds, "loss": smooth(history.loss)}
     row["precision"] = str(precision).removeprefix("torch.")
     row["held_out"] = {
@@ -120,6 +141,12 @@ def run(
     row["provenance"] = read_json(begun)
     write_json(ROWS / f"{name}.json", row)
     (folder / "checkpoint.pt").unlink(missing_ok=True)
+
+
+def kept_weights(name: str, output: Path) -> Path:
+    """The file with the weights of a piece: of this output, or kept in the repository."""
+    path = output / name / "weights.safetensors"
+    return path if path.exists() else KEPT / name / "weights.safetensors"
 
 
 def training_images(source: str) -> tuple[list[float], list[Scaled]]:

@@ -84,9 +84,8 @@ def trained_as(name: str, card: dict[str, Any]) -> dict[str, str]:
 
 def chosen_threshold(name: str, model: nn.Module) -> tuple[float, str]:
     """The threshold with the highest F1, each set of photographs counting the same; and of what."""
-    network = name.rsplit("_seed", 1)[0]
     scale = f"{WORKING_SCALE:g}"
-    rows = {fold: RESULTS / "any_camera" / f"{network}_not_{fold}_seed0.json" for fold in FOLDS}
+    rows = {fold: without_fold(name, fold) for fold in FOLDS}
     folds = [fold for fold in FOLDS if rows[fold].exists()]
     pixels = [
         np.array(held[scale]["histogram"])
@@ -107,6 +106,12 @@ def chosen_threshold(name: str, model: nn.Module) -> tuple[float, str]:
     if folds:
         return threshold, f"held-out children of fold {' and '.join(folds)}"
     return threshold, "its training photographs" if own else f"{EYES} other synthetic images"
+
+
+def without_fold(name: str, fold: str) -> Path:
+    """The row of the same training without a fold of the children, with the first seed."""
+    network, _, longer = name.rsplit("_seed", 1)[0].partition("_both")
+    return RESULTS / "any_camera" / f"{network}_both_not_{fold}{longer}_seed0.json"
 
 
 def unseen_eyes() -> list[Photograph]:
