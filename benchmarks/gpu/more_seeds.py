@@ -39,8 +39,9 @@ def more_seeds(
             if not (output / f"{job['name']}.json").exists():
                 jobs.run(job, output)
             row = json.loads((output / f"{job['name']}.json").read_text())
-            masks = {path.name: path.read_bytes() for path in output.glob(f"{job['name']}_*.png")}
+            made = [*output.glob(f"{job['name']}_*.png"), output / f"{job['name']}.safetensors"]
+            files = {path.name: path.read_bytes() for path in made}
             temperature = stored[0].get("calibration", {}).get("temperature")
             tolerance = tolerance_of_observers()
-            take_up.take_up_row(row, masks, slug(source["device"]), tolerance, temperature)
+            take_up.take_up_row(row, files, slug(source["device"]), tolerance, temperature)
             print(f"written   {network} seed {seed}", flush=True)

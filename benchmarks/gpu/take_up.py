@@ -1,9 +1,11 @@
 """Take up what a GPU run brought back: rows for the book, weights for later.
 
 The comparison's rows go to retina_course/results/equal_budget/, all else that the book reads to
-retina_course/results/gpu/<device>.json, the weights to runs/gpu_weights/. The boundary and the
-topology of the comparison's maps are scored here, from the masks that came back, and so is their
-calibration, from the counted pixels: the temperature is that of the two folds' held-out children.
+retina_course/results/gpu/<device>.json, the weights to runs/gpu_weights/. Those of the comparison's
+small networks are kept in benchmarks/weights/equal_budget/, so that anyone can score a row again.
+The boundary and the topology of the comparison's maps are scored here, from the masks that came
+back, and so is their calibration, from the counted pixels: the temperature is that of the two
+folds' held-out children.
 """
 
 import io
@@ -21,7 +23,7 @@ from safetensors.torch import load
 
 from benchmarks.common.calibrated import calibrated, temperature_of
 from benchmarks.common.equal_budget import build
-from benchmarks.common.files import RESULTS, RUNS, slug, write_json
+from benchmarks.common.files import RESULTS, ROOT, RUNS, slug, write_json
 from benchmarks.common.protocol import recipe_row
 from benchmarks.common.scales import camera_card
 from benchmarks.common.shape_scores import shape_scores, tolerance_of_observers
@@ -36,6 +38,8 @@ from retina_course.training.any_camera import CameraRecipe
 from retina_course.training.recipe import Recipe
 
 EQUAL = RESULTS / "equal_budget"
+KEPT = ROOT / "benchmarks" / "weights" / "equal_budget"
+SMALL = 1_000_000  # bytes of weights that the repository can carry for each row
 Files = dict[str, bytes]
 
 
@@ -107,9 +111,10 @@ def take_up_row(
     tolerance: float,
     temperature: float | None,
 ) -> None:
-    """Write one row of the comparison, with the scores of its masks' shapes.
+    """Write one row of the comparison, with the scores of its masks' shapes, and keep its weights.
 
-    Its calibration, too, where the temperature of held-out children is known.
+    Its calibration, too, where the temperature of held-out children is known. Large weights are not
+    kept.
     """
     histogram = row.pop("histogram")
     if temperature is not None:
@@ -120,7 +125,12 @@ def take_up_row(
         mask = np.asarray(Image.open(io.BytesIO(files[f"{row['name']}_{photograph.name}.png"])))
         scores = shape_scores(mask, photograph.ground_truth, photograph.fov, tolerance)
         row["shapes"].append({"name": photograph.name} | scores)
-    write_json(EQUAL / f"{row['network']}_seed{row['seed']}_{device}.json", row)
+    name = f"{row['network']}_seed{row['seed']}_{device}"
+    found = files.get(f"{row['name']}.safetensors")
+    if found is not None and len(found) < SMALL:
+        KEPT.mkdir(parents=True, exist_ok=True)
+        write_atomically(KEPT / f"{name}.safetensors", found)
+    write_json(EQUAL / f"{name}.json", row)
 
 
 def take_up_camera(row: dict[str, Any], files: Files) -> None:

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.common import scales
-from benchmarks.common.files import RESULTS, ROOT, read_json
 from benchmarks.scores import any_camera, any_camera_test, camera_variants
 from retina_course import weights
 from retina_course.training.any_camera import CameraRecipe, synthetic_eyes
@@ -111,16 +110,6 @@ def test_what_a_piece_is_judged_on_it_has_not_seen(monkeypatch):
         ("hrf", ("hrf", "a", True)),
     ]
     assert [name for name, _ in any_camera.unseen("synthetic")] == ["chase", "hrf"]
-
-
-def test_the_rows_of_one_set_have_their_weights_in_the_repository():
-    folder = ROOT / "benchmarks" / "weights" / "any_camera"
-    rows = {path.stem: read_json(path) for path in (RESULTS / "any_camera_test").glob("*.json")}
-    kept = {name for name, row in rows.items() if row["source"] != "both" and "seed" in name}
-    assert kept and {path.name for path in folder.iterdir()} == kept
-    for name in kept:
-        _, card = weights.load(folder / name / "weights.safetensors")
-        assert card["model"] == rows[name]["network"]
 
 
 def test_a_variant_begins_with_the_weights_of_its_start_and_uses_its_shares(tmp_path, monkeypatch):
