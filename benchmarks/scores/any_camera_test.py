@@ -74,11 +74,15 @@ def main() -> None:
 
 
 def trained_as(name: str, card: dict[str, Any]) -> dict[str, str]:
-    """Network, training photographs and recipe, for the table."""
+    """Network, training photographs and recipe, for the table.
+
+    `after` names the piece that the training began with, where there was one.
+    """
     path = RESULTS / "any_camera" / f"{name}.json"
     if path.exists():
         row = read_json(path)
-        return {"network": row["model"], "source": row["source"], "recipe": "any camera"}
+        after = {"after": row["after"]} if "after" in row else {}
+        return {"network": row["model"], "source": row["source"], "recipe": "any camera"} | after
     return {"network": card["model"], "source": "chase", "recipe": "one camera"}
 
 
@@ -144,7 +148,8 @@ def ship(name: str, model: nn.Module, card: dict[str, Any], row: dict[str, Any])
         "metrics_chase_db1": {"set": "CHASE_DB1, last 20 images"} | row["chase"]["pooled"],
         "licence": "MIT",
         "seed": trained["seed"],
-        "recipe": trained["recipe"] | {"shares": trained["shares"]},
+        "recipe": trained["recipe"]
+        | {key: trained[key] for key in ("shares", "after") if key in trained},
         "provenance": trained["provenance"],
     }
     size = sum(value.numel() for value in model.parameters())

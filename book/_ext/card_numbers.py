@@ -54,8 +54,8 @@ def any_camera(card: Card) -> dict[str, Any] | None:
     if "metrics_chase_db1" not in card:
         return None
     for row in stored.read_all(".json", "any_camera_test"):
-        trained = row["network"], row["source"], row["recipe"]
-        if trained == (card["model"], "both", "any camera"):
+        trained = row["network"], row["source"], row["recipe"], row.get("after")
+        if trained == (card["model"], "both", "any camera", card["recipe"].get("after")):
             check(card["metrics"], row["hrf"]["pooled"])
             check(card["metrics_chase_db1"], row["chase"]["pooled"])
             return row

@@ -34,6 +34,7 @@ RECIPE = {  # the keys that a reader may want to know, in words
     "loss": "{}",
     "optimizer": "{}",
     "precision": "{}",
+    "after": "begun with the weights of `{}` (benchmarks/weights)",
 }
 
 
