@@ -119,6 +119,7 @@ def test_the_threshold_is_that_of_held_out_children_and_the_test_half_is_seen_on
     threshold = best_threshold(by_probability(*metrics.pool(*maps[0])))
     assert threshold != best_threshold(by_probability(*metrics.pool(*maps[1])))
     assert row["fold"]["held_out"] == ["01", "02"] and row["fold"]["threshold"] == threshold
+    assert row["flips"]["threshold"] == threshold
     assert row["flips"]["pooled"] == metrics.scores(*metrics.pool(*maps[1]), threshold)
     assert [image["name"] for image in row["flips"]["per_image"]] == seen[1]
 
