@@ -11,6 +11,7 @@ from benchmarks.common.networks import OPTIONS, OWN_SCALE, training_precision
 from retina_course.data.augment import RandomCrops
 from retina_course.data.photographs import Photograph
 from retina_course.models import create_model
+from retina_course.results.stored import read_all
 from retina_course.training.checkpoints import History
 from retina_course.training.devices import default_device, seed_everything
 from retina_course.training.loop import fit
@@ -74,6 +75,15 @@ def build(name: str) -> nn.Module:
 def diameter(name: str) -> int:
     """The field of view, in pixels, that a network is trained and scored at."""
     return OWN_SCALE.get(name, {"fov_diameter": 640})["fov_diameter"]
+
+
+def budget(network: str) -> Recipe:
+    """The recipe that a network's row of the comparison by equal budgets was trained by."""
+    rows = [row for row in read_all(".json", "equal_budget") if row["network"] == network]
+    budgets = [{key: row[key] for key in ("steps", "crop", "batch_size", "lr")} for row in rows]
+    if not budgets or any(one != budgets[0] for one in budgets):
+        raise SystemExit(f"Expected stored rows of {network} with one budget, got {budgets}.")
+    return Recipe(fov_diameter=diameter(network), **budgets[0])
 
 
 def train(

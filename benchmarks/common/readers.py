@@ -13,6 +13,7 @@ READERS = {  # functions of the package that read stored results, and what they 
     "results.image": "{}",
     "results.by_device": "{}/*.json",
     "results.comparison": "*_chase_db1.json",
+    "results.equal_compute": "equal_compute/*.json",
     "results.speed": "speed.json",
     "leaderboard.read": "leaderboard/*.json",
 }

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from benchmarks.common.datasets import chase_facts
-from benchmarks.common.equal_budget import NAMES, diameter, train
+from benchmarks.common.equal_budget import NAMES, budget, train
 from benchmarks.common.files import RESULTS, read_json, write_json
 from benchmarks.common.index import Program
 from benchmarks.common.networks import training_precision
@@ -30,7 +30,6 @@ from benchmarks.common.provenance import provenance
 from benchmarks.common.rows import smooth
 from retina_course.data.datasets import ChaseDB1, Photograph
 from retina_course.evaluation import metrics
-from retina_course.results.stored import read_all
 from retina_course.training.devices import default_device
 from retina_course.training.recipe import Recipe
 
@@ -70,15 +69,6 @@ def main() -> None:
             found.append(fold(network, recipe, photographs, children, folder))
             print(f"{network}, without {children}: F1 {found[-1]['pooled']['f1']:.4f}", flush=True)
         write_json(row, finished_row(network, recipe, found))
-
-
-def budget(network: str) -> Recipe:
-    """The recipe that a network's row of the comparison by equal budgets was trained by."""
-    rows = [row for row in read_all(".json", "equal_budget") if row["network"] == network]
-    budgets = [{key: row[key] for key in ("steps", "crop", "batch_size", "lr")} for row in rows]
-    if not budgets or any(one != budgets[0] for one in budgets):
-        raise SystemExit(f"Expected stored rows of {network} with one budget, got {budgets}.")
-    return Recipe(fov_diameter=diameter(network), **budgets[0])
 
 
 def folds(photographs: list[Photograph]) -> list[tuple[str, ...]]:

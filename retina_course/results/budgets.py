@@ -1,4 +1,4 @@
-"""The rows of the benchmark whose networks had the same budget, for the chapters."""
+"""The rows of the benchmark whose networks had the same budget of pixels or of compute."""
 
 import math
 from typing import Any
@@ -47,6 +47,45 @@ def equal_budget(*networks: str) -> Table:
     head = ["Prediction", "AUC", "F1", "Sensitivity", "Specificity"]
     head += ["Steps", "Learning rate", "Seeds"]
     return Table(head, [*rows, ["second observer", *values, "", "", ""]])
+
+
+def equal_compute() -> Table:
+    """Tabulate networks that were trained for the same time on one CPU thread.
+
+    Scores are pooled over the test pixels of CHASE_DB1 inside the field of view, with averaging
+    over flips; one seed; the threshold is that of children held out of a training as long.
+
+    Returns
+    -------
+    Table
+        One row per network, sorted by AUC. "Seconds a step" are CPU seconds, measured before the
+        training; the number of steps follows from them. "CPU seconds" are those of the training.
+
+    Raises
+    ------
+    ValueError
+        If nothing is stored yet, or if the rows differ in their time.
+
+    Examples
+    --------
+    >>> from retina_course import results
+    >>> results.equal_compute().head  # doctest: +SKIP
+    ['Network', 'Steps', 'Seconds a step', 'CPU seconds', 'AUC', 'F1']
+    """
+    stored = read_all(".json", "equal_compute")
+    if not stored:
+        raise ValueError(
+            "No network is stored at equal compute yet. The program scores/equal_compute.py in "
+            "benchmarks/ writes them."
+        )
+    if len(minutes := sorted({run["minutes"] for run in stored})) > 1:
+        raise ValueError(f"Expected rows of one training time, got rows of {minutes} minutes.")
+    rows = []
+    for run in sorted(stored, key=lambda run: -run["flips"]["pooled"]["auc"]):
+        scores = [f"{run['flips']['pooled'][score]:.4f}" for score in ("auc", "f1")]
+        cost = [f"{run['step_seconds']:.2f}", f"{run['cpu_seconds']:.0f}"]
+        rows.append([run["network"], f"{run['recipe']['steps']:,}", *cost, *scores])
+    return Table(["Network", "Steps", "Seconds a step", "CPU seconds", "AUC", "F1"], rows)
 
 
 def budget_scores(network: str) -> Table:

@@ -124,6 +124,6 @@ def test_the_budget_is_that_of_the_stored_row(network):
 
 
 def test_without_a_stored_row_there_is_no_budget(monkeypatch):
-    monkeypatch.setattr(program, "read_all", lambda *_: [])
+    monkeypatch.setattr(equal_budget, "read_all", lambda *_: [])
     with pytest.raises(SystemExit, match="stored rows of w_net"):
         program.budget("w_net")

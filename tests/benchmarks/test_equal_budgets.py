@@ -1,4 +1,4 @@
-"""The stored rows of the comparison agree with themselves and with the counted pixels."""
+"""The stored rows of both comparisons agree with themselves and with the counted pixels."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,12 @@ from retina_course.results import read
 from retina_course.results.stored import read_all
 
 ROWS = read_all(".json", "equal_budget")
-IDS = [f"{row['network']}-{row['seed']}" for row in ROWS]
+BOTH = {"pixels": ROWS, "compute": read_all(".json", "equal_compute")}
+CASES = [
+    pytest.param(row, id=f"{kind}-{row['network']}-{row['seed']}")
+    for kind, rows in BOTH.items()
+    for row in rows
+]
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +28,7 @@ def f1_of(scores, vessel, background):
     return 2 * tp / (tp + fp + vessel)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=IDS)
+@pytest.mark.parametrize("row", CASES)
 def test_f1_follows_from_sensitivity_and_specificity(row, pixels):
     total = np.sum(list(pixels.values()), axis=0)
     assert row["flips"]["pooled"]["f1"] == pytest.approx(
@@ -33,7 +38,7 @@ def test_f1_follows_from_sensitivity_and_specificity(row, pixels):
         assert image["f1"] == pytest.approx(f1_of(image, *pixels[image["name"]]), abs=1e-6)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=IDS)
+@pytest.mark.parametrize("row", CASES)
 def test_the_pooled_rates_are_those_of_all_photographs_together(row, pixels):
     images = row["flips"]["per_image"]
     for rate, side in (("sensitivity", 0), ("specificity", 1)):

@@ -8,7 +8,7 @@ import pytest
 
 from retina_course import results
 from retina_course.figures import plotting
-from retina_course.results import Table, stored
+from retina_course.results import Table, budgets, stored
 
 NAMES = sorted(
     file.name.removesuffix(".json")
@@ -100,6 +100,26 @@ def test_equal_budgets_are_means_over_the_seeds_beside_the_second_observer(resul
     assert scores["f1"] == [f"{mean:.4f}", f"{person['f1']:.4f}", "0.0000"]
     with pytest.raises(ValueError, match="No row of 'vgg'. Available: linknet, "):
         results.equal_budget("vgg")
+
+
+def test_equal_compute_is_sorted_by_auc_and_has_one_training_time(monkeypatch):
+    def row(network, auc, minutes=4.0):
+        cost = {"minutes": minutes, "step_seconds": 0.2, "cpu_seconds": 239.6}
+        pooled = {"auc": auc, "f1": 0.75}
+        return {"network": network, **cost, "recipe": {"steps": 1200}, "flips": {"pooled": pooled}}
+
+    rows = [row("segnet", 0.8), row("w_net", 0.9)]
+    monkeypatch.setattr(budgets, "read_all", lambda *_: rows)
+    assert results.equal_compute().rows == [
+        ["w_net", "1,200", "0.20", "240", "0.9000", "0.7500"],
+        ["segnet", "1,200", "0.20", "240", "0.8000", "0.7500"],
+    ]
+    rows.append(row("linknet", 0.7, minutes=8.0))
+    with pytest.raises(ValueError, match=r"got rows of \[4.0, 8.0\] minutes"):
+        results.equal_compute()
+    rows.clear()
+    with pytest.raises(ValueError, match="No network is stored at equal compute yet"):
+        results.equal_compute()
 
 
 def test_a_table_aligns_its_text_and_escapes_its_html():
