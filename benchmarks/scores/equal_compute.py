@@ -53,7 +53,7 @@ PROGRAM = Program(
     commands=("python -m benchmarks.scores.equal_compute --output runs/equal_compute",),
     data=("CHASE_DB1",),
     inputs=("retina_course/results/equal_budget/*.json",),
-    hours=2,
+    hours=5,
 )
 ROWS = RESULTS / "equal_compute"
 SEED = 0
@@ -79,7 +79,7 @@ class CpuClock:
 def main() -> None:
     parser = PROGRAM.parser(__doc__)
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, help="networks")
-    parser.add_argument("--minutes", type=float, default=4.0, help="of one CPU thread, a training")
+    parser.add_argument("--minutes", type=float, default=10.0, help="of one CPU thread, a training")
     parser.add_argument("--output", type=Path, default=Path("runs/equal_compute"))
     options = parser.parse_args()
     if default_device().type != "cpu":
