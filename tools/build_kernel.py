@@ -1,4 +1,4 @@
-"""Compile the convolution of the live page for WebAssembly: `python tools/build_kernel.py`.
+"""Compile the kernel of the live page for WebAssembly: `python tools/build_kernel.py`.
 
 It needs clang and lld (Debian: `apt install clang lld`). The book's build does not: what is written
 here, the file and the digest of its source, is stored.
@@ -13,7 +13,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parents[1] / "book" / "_static" / "live"
 COMMAND = (
     "clang --target=wasm32 -O3 -msimd128 -nostdlib -Wl,--no-entry -Wl,--export=convolve "
-    "-Wl,--import-memory -Wl,--strip-all -o kernel.wasm"
+    "-Wl,--export=add -Wl,--import-memory -Wl,--strip-all -o kernel.wasm"
 ).split()
 
 

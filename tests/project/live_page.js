@@ -31,6 +31,13 @@ const kinds = {
     }
   },
 
+  // The megabytes that a network needs for an image.
+  layout(job) {
+    const { plan, weights } = model(job);
+    const prepared = retinaNetwork().prepare(plan, retinaWeights()(weights));
+    console.log(retinaMemory().layout(prepared, job.height, job.width).bytes / 1e6);
+  },
+
   // A whole photograph: probabilities and field of view in its own pixels.
   segment(job) {
     const { width, height } = job;

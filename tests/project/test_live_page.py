@@ -89,6 +89,16 @@ def test_both_forward_passes_compute_the_logits_of_torch(tmp_path, name):
 
 
 @needs_node
+def test_maps_write_over_those_that_no_later_step_reads(tmp_path):
+    # At most three maps of 16 channels and full size are needed at once, with the weights 238 MB.
+    size = {"height": 1072, "width": 1104}
+    names = {"retina_segmentor_any_camera": 245, "unet_small_any_camera": 120}
+    jobs = [{"kind": "layout", "network": model(name)} | size for name in names]
+    for megabytes, most in zip(run(tmp_path, jobs), names.values(), strict=True):
+        assert megabytes < most
+
+
+@needs_node
 def test_photographs_get_the_map_of_the_package(tmp_path):
     eye = synthetic(240, 256, seed=1)
     white = np.where(eye.max(axis=2, keepdims=True) <= 20, 255, eye).astype(np.uint8)

@@ -1,5 +1,5 @@
-// The convolution of network.js for processors that compute four numbers at a time (WebAssembly
-// SIMD). It does the same sums in the same order, so it gives the same bits.
+// The convolution and the addition of network.js for processors that compute four numbers at a time (WebAssembly
+// SIMD). They do the same sums in the same order, so they give the same bits.
 //
 //   python tools/build_kernel.py
 //
@@ -89,9 +89,19 @@ void convolve(const int *from, int inputs, const int *to, int outputs, const flo
 #define ROW(COUNT, STEP, SPREAD)                                                              \
   row(from, inputs, to + o, w, bias + o, taps, COUNT, columns, relu, start, out, STEP, SPREAD)
       if (step == 2) ROW(count, 2, 1);
+      else if (spread == 2 && count == 1) ROW(1, 1, 2);
       else if (spread == 2) ROW(count, 1, 2);
       else if (count == 9) ROW(9, 1, 1);
+      else if (count == 1) ROW(1, 1, 1);
       else ROW(count, 1, 1);
     }
+  }
+}
+
+// The sum of two planes, with a ReLU if asked for.
+void add(const float *one, const float *two, float *to, int count, int relu) {
+  for (int i = 0; i < count; i += 4) {
+    v128_t sum = wasm_f32x4_add(wasm_v128_load(one + i), wasm_v128_load(two + i));
+    wasm_v128_store(to + i, relu ? wasm_f32x4_max(sum, wasm_f32x4_splat(0)) : sum);
   }
 }

@@ -134,6 +134,18 @@ function retinaNetwork() {
     }
   }
 
+  // The sum of two maps, the end of a residual block. kernel.c has it, too.
+  function add(heap, { relu }, [a, b], out) {
+    const least = relu ? 0 : -Infinity;
+    out.planes.forEach((plane, c) => {
+      const [one, two] = [a.planes[c] - plane, b.planes[c] - plane];
+      const end = plane + out.height * out.pitch;
+      for (let p = plane; p < end; p++) {
+        heap[p] = Math.max(least, Math.fround(heap[p + one] + heap[p + two]));
+      }
+    });
+  }
+
   // The other steps go through the output pixel by pixel; `value` says what
   // stands there.
   function fill(heap, map, value) {
@@ -167,15 +179,6 @@ function retinaNetwork() {
         }
       });
     },
-    add(heap, step, [a, b], out) {
-      const least = step.relu ? 0 : -Infinity;
-      out.planes.forEach((plane, c) => {
-        const [one, two] = [a.planes[c], b.planes[c]];
-        for (let p = 0; p < out.height * out.pitch; p++) {
-          heap[plane + p] = Math.max(least, heap[one + p] + heap[two + p]);
-        }
-      });
-    },
     fold(heap, { side }, [a], out) {
       fill(heap, out, (c, y, x) => {
         const [i, j] = [Math.floor((c % side ** 2) / side), c % side];
@@ -192,16 +195,17 @@ function retinaNetwork() {
   };
 
   // The whole network, step by step. `layout` (memory.js) has said where each
-  // map lies; `look`, if there is one, sees each map when it is made.
-  function run(heap, { steps, maps, clear }, convolution, look) {
+  // map lies, `kernel` convolves and adds, by the functions above or by those
+  // of kernel.c; `look`, if there is one, sees each map when it is made.
+  function run(heap, { steps, maps, clear }, kernel, look) {
+    const kinds = { ...others, add: kernel.add };
     for (const step of steps) {
       const from = step.from.map((name) => maps[name]);
       const out = maps[step.to];
-      clear(heap, out);
-      if (!step.jobs) others[step.kind](heap, step, from, out);
+      if (!step.jobs) kinds[step.kind](heap, step, from, out);
       for (const job of step.jobs ?? []) {
         const start = job.row * out.pitch + job.column;
-        convolution(heap, {
+        kernel.convolve(heap, {
           from: from.flatMap((map) => map.planes),
           to: out.planes.map((plane) => plane + start),
           weights: job.weightsAt,
@@ -216,10 +220,11 @@ function retinaNetwork() {
           relu: step.relu,
         });
       }
+      clear(heap, out);
       look?.(step.to, heap, out);
     }
     return maps[steps.at(-1).to];
   }
 
-  return { prepare, convolve, run };
+  return { prepare, convolve, add, run };
 }

@@ -126,10 +126,9 @@ function retinaPhotograph(field, bounds) {
   }
 
   // The bands of rows that go through the network, each `reach` rows more than it is to give.
-  function bands(height, most, multiple, reach) {
+  function bands(height, columns, { most, multiple, reach }) {
     const whole = Math.ceil(height / multiple) * multiple;
-    const allowed = Math.max(Math.floor(most / multiple) * multiple, 2 * reach + multiple);
-    const rows = Math.min(whole, allowed);
+    const rows = Math.min(whole, Math.max(most(whole, columns), 2 * reach + multiple));
     const list = [];
     for (let begin = 0; begin < height; begin = list.at(-1).end) {
       const start = Math.min(Math.max(0, begin - reach), whole - rows);
@@ -139,12 +138,12 @@ function retinaPhotograph(field, bounds) {
   }
 
   // Vessel probabilities of the crop, averaged over the image and its mirror images. `network`
-  // has `multiple`, `reach`, `most(columns)`, the rows that memory allows, and `build(rows,
-  // columns)`, which gives a function from pixels to logits.
+  // has `multiple`, `reach`, `most(rows, columns)`, as many of these rows as memory allows, and
+  // `build(rows, columns)`, which gives a function from pixels to logits.
   function predict({ crop, part }, network, flips, progress) {
     const [height, width] = part.seen.map((side) => side + 2 * BORDER);
     const columns = Math.ceil(width / network.multiple) * network.multiple;
-    const { rows, list } = bands(height, network.most(columns), network.multiple, network.reach);
+    const { rows, list } = bands(height, columns, network);
     const forward = network.build(rows, columns);
     const inside = (position, flip, side, own) => {
       const at = Math.min(position, side - 1); // beyond the bordered image its last pixel

@@ -1,11 +1,9 @@
 // What the page's worker does: one photograph through one network.
 function retinaWorker() {
-  // Rows of an image that fit into the memory allowed, see bands in photograph.js.
-  function rowsThatFit(memory, prepared, columns, multiple, most) {
-    const bytes = (rows) => memory.layout(prepared, rows, columns).bytes;
-    const fixed = 2 * bytes(8 * multiple) - bytes(16 * multiple);
-    const perRow = (bytes(16 * multiple) - bytes(8 * multiple)) / (8 * multiple);
-    return Math.floor((most - fixed) / perRow);
+  // The most rows of an image that fit into the memory allowed, see bands in photograph.js.
+  function rowsThatFit(memory, prepared, rows, columns, multiple, most) {
+    while (rows > 0 && memory.layout(prepared, rows, columns).bytes > most) rows -= multiple;
+    return rows;
   }
 
   // How many pixels of the field of view reach each threshold.
@@ -37,7 +35,7 @@ function retinaWorker() {
     const vessels = photograph.predict(seen, {
       multiple: model.multiple,
       reach: model.reach,
-      most: (columns) => rowsThatFit(memory, prepared, columns, model.multiple, memoryLimit),
+      most: (rows, columns) => rowsThatFit(memory, prepared, rows, columns, model.multiple, memoryLimit),
       build: (rows, columns) => memory.build(network, prepared, rows, columns, module),
     }, flips, progress);
     const { width, height } = photo;
