@@ -130,6 +130,18 @@ def test_no_output_restyles_the_page(path):
             assert not re.search(r"<style(?! scoped)", data(cell).get(kind, "")), cell.source
 
 
+@pytest.mark.parametrize("stem", ["03_losses", "04_metrics", "05_training", "16_measurement"])
+def test_plots_of_lines_are_drawings_and_lighter_than_pixels(stem):
+    """Figures with a picture in them (`imshow`, and chapter 03's `panel` of it) stay pixels."""
+    plots = 0
+    for cell in code_cells(ROOT / "notebooks" / f"{stem}.ipynb"):
+        shown = data(cell)
+        if "plt.subplots(" in cell.source and not re.search(r"imshow|\bpanel\(", cell.source):
+            plots += 1
+            assert len(shown["image/svg+xml"]) < len(shown["image/png"]) * 3 / 4, cell.source
+    assert plots >= 3
+
+
 @every_notebook
 def test_markdown_is_plain(path):
     """Colab shows neither MyST directives and roles nor images that lie in the repository."""

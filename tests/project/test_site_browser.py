@@ -153,6 +153,24 @@ def test_the_widest_tables_fit_on_paper(page):
     assert len(widths) > 10 and max(widths) <= 689, widths
 
 
+def test_on_paper_figures_leave_room_and_keep_their_shape_and_long_tables_break(page):
+    """What is kept whole leaves a gap at the end of the page before, of up to its own height."""
+    resize(page, 688)
+    page.call("Emulation.setEmulatedMedia", media="print")
+    page.open((SITE / "notebooks" / "06_unet_small.html").as_uri())
+    images = page.evaluate("""[...document.querySelectorAll('.bd-article figure img')].map((i) => {
+      const box = i.getBoundingClientRect(), fit = getComputedStyle(i).objectFit;
+      return [box.height, fit === "contain"
+        || Math.abs(box.width / box.height / (i.naturalWidth / i.naturalHeight) - 1) < 0.02];
+    })""")
+    tables = page.evaluate("""[...document.querySelectorAll('figure:has(table)')].map(
+      (f) => [f.querySelectorAll('tbody > tr').length, getComputedStyle(f).breakInside])""")
+    page.call("Emulation.setEmulatedMedia", media="")
+    assert len(images) > 5 and max(height for height, _ in images) <= 492  # 13 cm
+    assert all(in_shape for _, in_shape in images), images
+    assert {(rows > 8, how) for rows, how in tables} == {(True, "auto"), (False, "avoid")}
+
+
 def test_nothing_moves_when_the_threshold_page_gets_its_numbers(page):
     shift = """new Promise((resolve) => {
       let sum = 0;
