@@ -1,6 +1,7 @@
 """Thresholds from counted pixels, and the pieces of the program for any camera."""
 
 import json
+import sys
 from functools import partial
 
 import numpy as np
@@ -10,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.common import scales
+from benchmarks.common.files import read_json
 from benchmarks.scores import any_camera, any_camera_test, camera_variants
 from retina_course import weights
 from retina_course.training.any_camera import CameraRecipe, synthetic_eyes
+from retina_course.training.checkpoints import History
 
 
 @given(seed=st.integers(0, 10**6), spread=st.floats(0.05, 0.5))
@@ -149,3 +152,47 @@ def test_a_variant_changes_one_thing_only():
         assert sum(len(c) if isinstance(c, dict) else 1 for c in change.values()) == (
             name != "full"
         )
+
+
+def offered(capsys, monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["any_camera", "list", *arguments])
+    any_camera.main()
+    return {line.split()[-1] for line in capsys.readouterr().out.splitlines()}
+
+
+def test_no_piece_begins_with_weights_that_know_what_it_may_not_see(capsys, monkeypatch):
+    assert all(
+        "_both_after_both_" in one for one in offered(capsys, monkeypatch, "--after", "both")
+    )
+    synthetic = offered(capsys, monkeypatch, "--after", "synthetic")
+    assert {
+        "w_net_chase_after_synthetic_seed0",
+        "w_net_both_not_a_after_synthetic_seed0",
+    } <= synthetic
+
+
+def test_a_piece_begins_with_kept_weights_and_sees_other_batches(tmp_path, monkeypatch):
+    def train(network, sources, recipe, **options):
+        given.append(options)
+        return weights.load("unet_small_any_camera")[0], History(loss=[1.0] * 100)
+
+    given = []
+    monkeypatch.setattr(any_camera, "ROWS", tmp_path / "rows")
+    monkeypatch.setattr(any_camera, "training_images", lambda source: ([1.0], []))
+    monkeypatch.setattr(any_camera, "provenance", lambda *arguments: {})
+    monkeypatch.setattr(any_camera, "train_any_camera", train)
+    recipe = CameraRecipe(steps=1)
+    for after in (None, "synthetic"):
+        any_camera.run(f"x_{after}", "unet_small", "both", 0, recipe, tmp_path, after)
+    plain, later = given
+    kept = any_camera.KEPT / "unet_small_synthetic_seed0" / "weights.safetensors"
+    assert plain["initial"] is None and plain["seed"] != later["seed"]
+    for name, value in weights.load(kept)[0].state_dict().items():
+        assert torch.equal(later["initial"][name], value)
+    rows = [read_json(tmp_path / "rows" / f"x_{after}.json") for after in (None, "synthetic")]
+    assert [row.get("after") for row in rows] == [None, "unet_small_synthetic_seed0"]
+
+
+def test_the_threshold_of_a_longer_training_is_that_of_its_own_fold():
+    found = any_camera_test.without_fold("x_both_3000_after_synthetic_seed2", "b")
+    assert found.name == "x_both_not_b_3000_after_synthetic_seed0.json"
