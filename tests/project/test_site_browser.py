@@ -45,6 +45,22 @@ FORMULA = """(() => {
     font: [...document.fonts].some((f) => f.family.includes("Formulas") && f.status == "loaded"),
   };
 })()"""
+# The stored error maps with the points of their titles, at 110 dots per inch.
+ERROR_MAPS = {
+    "06_unet_small": 12,
+    "07_unet_large": 12,
+    "12_retina_segmentor": 12,
+    "13_linknet": 12,
+    "14_benchmark": 10,
+}
+# How large such a picture is against its file, and how far its box scrolls.
+ERROR_MAP = """(() => {
+  document.querySelectorAll("details").forEach((part) => (part.open = true));
+  const [image] = document.querySelectorAll("figure[id$='-errors'] img");
+  const box = image.parentElement;
+  box.scrollLeft = 1e6;
+  return { scale: image.clientWidth / image.getAttribute("width"), scrolled: box.scrollLeft };
+})()"""
 # Buttons of the header, lists of pages and headings, focused by keyboard: is there a ring?
 RINGS = """[...document.querySelectorAll(
   ".bd-header-article :is(a, button), nav.bd-links a, .toc-entry a, main a")]
@@ -99,6 +115,18 @@ def test_a_wide_formula_scrolls_in_its_own_box_from_its_beginning(page):
     assert found["overflow"] == "auto", found
     assert found["name"] == "Formula, scrolls sideways" and found["stop"] == 0, found
     assert found["font"], "the font of the formulas has not loaded"
+
+
+@pytest.mark.parametrize("name", ERROR_MAPS)
+def test_titles_of_error_maps_can_be_read_on_a_phone(page, name):
+    found = {}
+    for width in (390, 1280):
+        resize(page, width)
+        page.open((SITE / "notebooks" / f"{name}.html").as_uri())
+        found[width] = page.evaluate(ERROR_MAP)
+        assert page.evaluate(TOO_WIDE) <= 0
+    assert found[390]["scale"] * ERROR_MAPS[name] / 72 * 110 >= 11
+    assert found[390]["scrolled"] > 200 and found[1280]["scrolled"] == 0
 
 
 def test_who_moves_by_keyboard_sees_where(page):
