@@ -31,11 +31,27 @@ const kinds = {
     }
   },
 
-  // The megabytes that a network needs for an image.
+  // The megabytes that a network needs for an image, and those of all its maps together.
   layout(job) {
     const { plan, weights } = model(job);
     const prepared = retinaNetwork().prepare(plan, retinaWeights()(weights));
-    console.log(retinaMemory().layout(prepared, job.height, job.width).bytes / 1e6);
+    const { bytes, maps } = retinaMemory().layout(prepared, job.height, job.width);
+    const all = Object.values(maps).reduce((sum, { channels, size }) => sum + 4 * channels * size, 0);
+    console.log(JSON.stringify([bytes / 1e6, all / 1e6]));
+  },
+
+  // The rows of each band in which an image goes through a network.
+  bands({ height, most, multiple, reach }) {
+    const found = [];
+    const build = (rows) => () => {
+      found.push(rows);
+      return () => 0;
+    };
+    const seen = [height, 1];
+    const crop = [0, 1, 2].map(() => new Float32Array(height));
+    const network = { multiple, reach, most: () => most, build };
+    retinaPhotograph().predict({ crop, part: { seen } }, network, false, () => {});
+    console.log(JSON.stringify(found));
   },
 
   // A whole photograph: probabilities and field of view in its own pixels.

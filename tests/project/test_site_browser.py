@@ -15,6 +15,22 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed"),
     pytest.mark.skipif(not PAGES, reason="the book is not built: make book"),
 ]
+needs_axe = pytest.mark.skipif(
+    find_spec("axe_core_python") is None, reason="axe-core-python is not installed"
+)
+DARK = {"name": "prefers-color-scheme", "value": "dark"}
+# How far the text of the search field begins behind the end of the icon.
+SEARCH_TEXT = """(() => {
+  const [icon, field] = document.querySelectorAll("main .bd-search :is(i, svg, input)");
+  const text = field.getBoundingClientRect().left + parseFloat(getComputedStyle(field).paddingLeft);
+  return text - icon.getBoundingClientRect().right;
+})()"""
+# How far the widest entry of the list of headings sticks out of it.
+HEADINGS_CUT = """(() => {
+  const list = document.querySelector(".bd-sidebar-secondary").getBoundingClientRect();
+  const names = [...document.querySelectorAll(".bd-sidebar-secondary .toc-entry code")];
+  return Math.max(...names.map((name) => name.getBoundingClientRect().right)) - list.right;
+})()"""
 WIDE_FORMULA = SITE / "notebooks" / "03_losses.html"
 WIDE_TABLE = SITE / "notebooks" / "14_benchmark.html"
 # What sticks out of the screen, and does not scroll in a box of its own.
@@ -44,6 +60,22 @@ FORMULA = """(() => {
     overflow: getComputedStyle(box).overflowX,
     font: [...document.fonts].some((f) => f.family.includes("Formulas") && f.status == "loaded"),
   };
+})()"""
+# The stored error maps with the points of their titles, at 110 dots per inch.
+ERROR_MAPS = {
+    "06_unet_small": 12,
+    "07_unet_large": 12,
+    "12_retina_segmentor": 12,
+    "13_linknet": 12,
+    "14_benchmark": 10,
+}
+# How large such a picture is against its file, and how far its box scrolls.
+ERROR_MAP = """(() => {
+  document.querySelectorAll("details").forEach((part) => (part.open = true));
+  const [image] = document.querySelectorAll("figure[id$='-errors'] img");
+  const box = image.parentElement;
+  box.scrollLeft = 1e6;
+  return { scale: image.clientWidth / image.getAttribute("width"), scrolled: box.scrollLeft };
 })()"""
 # Buttons of the header, lists of pages and headings, focused by keyboard: is there a ring?
 RINGS = """[...document.querySelectorAll(
@@ -101,6 +133,18 @@ def test_a_wide_formula_scrolls_in_its_own_box_from_its_beginning(page):
     assert found["font"], "the font of the formulas has not loaded"
 
 
+@pytest.mark.parametrize("name", ERROR_MAPS)
+def test_titles_of_error_maps_can_be_read_on_a_phone(page, name):
+    found = {}
+    for width in (390, 1280):
+        resize(page, width)
+        page.open((SITE / "notebooks" / f"{name}.html").as_uri())
+        found[width] = page.evaluate(ERROR_MAP)
+        assert page.evaluate(TOO_WIDE) <= 0
+    assert found[390]["scale"] * ERROR_MAPS[name] / 72 * 110 >= 11
+    assert found[390]["scrolled"] > 200 and found[1280]["scrolled"] == 0
+
+
 def test_who_moves_by_keyboard_sees_where(page):
     resize(page, 1280)
     page.open((SITE / "book" / "intro.html").as_uri())
@@ -108,20 +152,39 @@ def test_who_moves_by_keyboard_sees_where(page):
     assert len(rings) >= 40 and all(rings), rings
 
 
-@pytest.mark.skipif(find_spec("axe_core_python") is None, reason="axe-core-python is not installed")
+def axe(page: Page) -> list:
+    """What axe finds on the open page."""
+    script = Path(find_spec("axe_core_python").origin).with_name("axe.min.js")
+    page.evaluate(script.read_text(encoding="utf-8") + "; 0")
+    return page.evaluate("axe.run().then((r) => r.violations.map((v) => [v.id, v.nodes[0].html]))")
+
+
+@needs_axe
 def test_axe_finds_nothing(page):
     """On small pages: a chapter takes half a minute."""
-    script = Path(find_spec("axe_core_python").origin).with_name("axe.min.js")
-    names = ["book/intro", "book/threshold", "search"]
+    resize(page, 1280)
     found = {}
-    for name in names:
-        resize(page, 1280)
+    for name in ("book/intro", "book/threshold", "search"):
         page.open((SITE / f"{name}.html").as_uri())
-        page.evaluate(script.read_text(encoding="utf-8") + "; 0")
-        found[name] = page.evaluate(
-            "axe.run().then((r) => r.violations.map((v) => [v.id, v.nodes[0].html]))"
-        )
-    assert found == dict.fromkeys(names, [])
+        found[name] = axe(page)
+    assert found == dict.fromkeys(found, [])
+
+
+@needs_axe
+def test_axe_finds_nothing_in_what_a_search_found_in_the_dark(page):
+    resize(page, 390)
+    page.call("Emulation.setEmulatedMedia", features=[DARK])
+    page.open((SITE / "search.html").as_uri() + "?q=vessel")
+    page.wait("document.querySelectorAll('ul.search a .highlighted').length > 5")
+    assert axe(page) == []
+    page.call("Emulation.setEmulatedMedia", features=[])
+    assert page.evaluate(SEARCH_TEXT) > 0
+
+
+def test_long_names_in_the_list_of_headings_are_not_cut_off(page):
+    resize(page, 1440)
+    page.open((SITE / "book" / "api.html").as_uri())
+    assert page.evaluate(HEADINGS_CUT) <= 0
 
 
 def test_toggles_are_named_as_they_read(page):

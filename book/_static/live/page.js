@@ -9,8 +9,9 @@
     "The file has 16 bits for each colour, of which browsers give the upper 8. The command " +
     "retina-course segment uses all 16.";
   const phone = matchMedia("(pointer: coarse)").matches;
-  // Bytes for a network's feature maps. With 160 MB the whole page takes, in Chromium, 200 MB more
-  // than before for UNetSmall and 260 MB for RetinaSegmentor, which then works in bands.
+  // Bytes for a network's weights and maps. A phone holds a photograph of 45 degrees whole for
+  // UNetSmall (122 MB) and WNet (157 MB). RetinaSegmentor would need 251 MB; it takes two bands of
+  // 158 MB and computes a quarter more rows.
   const MEMORY = phone ? 160e6 : 600e6;
   const levels = Array.from({ length: 99 }, (_, i) => (i + 1) / 100);
   const computer = retinaComputer(document.currentScript.src.replace(/[^/]*$/, ""));

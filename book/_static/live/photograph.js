@@ -125,10 +125,14 @@ function retinaPhotograph(field, bounds) {
     return { mask, box, part, scale, crop, unusual: field.unusual(photo, mask, box, colour, Boolean(card.colours)) };
   }
 
-  // The bands of rows that go through the network, each `reach` rows more than it is to give.
+  // The bands of rows that go through the network, each `reach` rows more than it is to give: as few
+  // as memory allows, and no higher than so many bands need, because each row costs time.
   function bands(height, columns, { most, multiple, reach }) {
-    const whole = Math.ceil(height / multiple) * multiple;
-    const rows = Math.min(whole, Math.max(most(whole, columns), 2 * reach + multiple));
+    const up = (rows) => multiple * Math.ceil(rows / multiple);
+    const whole = up(height);
+    const largest = Math.min(whole, Math.max(most(whole, columns), 2 * reach + multiple));
+    const count = largest === whole ? 1 : Math.ceil((whole - 2 * reach) / (largest - 2 * reach));
+    const rows = 2 * reach + up((whole - 2 * reach) / count);
     const list = [];
     for (let begin = 0; begin < height; begin = list.at(-1).end) {
       const start = Math.min(Math.max(0, begin - reach), whole - rows);
