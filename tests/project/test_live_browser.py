@@ -102,6 +102,14 @@ def test_a_photograph_can_be_dropped(page, tmp_path):
     assert page.evaluate("location.href") == BUILT.as_uri()
 
 
+def test_an_angle_that_was_just_typed_counts_for_a_dropped_photograph(page, tmp_path):
+    """The field has not lost the focus yet: so far it has told of no change."""
+    page.evaluate("document.getElementById('live-angle').select()")
+    page.call("Input.insertText", text="15")
+    drop(page, photograph(tmp_path))
+    assert "and 15 degrees wide. " in page.wait(DONE)
+
+
 def test_the_readers_own_weights_replace_the_network(page, tmp_path):
     file = photograph(tmp_path)
     network, card = weights.load("unet_small_any_camera")

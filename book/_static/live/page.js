@@ -251,9 +251,12 @@
       take(file, example.name, example.angle);
     });
   }
-  at("angle").addEventListener("change", () => {
-    if (!photo?.angle) said = at("angle").value; // of an example it says nothing of other photographs
-  });
+  // "input" as well: who types an angle and drops a photograph has not left the field yet.
+  for (const event of ["input", "change"]) {
+    at("angle").addEventListener(event, () => {
+      if (!photo?.angle) said = at("angle").value; // of an example it says nothing of other photographs
+    });
+  }
   for (const name of ["network", "angle", "flips", "kernel"]) {
     at(name).addEventListener("change", () => segment());
   }
