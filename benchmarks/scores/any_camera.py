@@ -145,8 +145,14 @@ def run(
 
 def kept_weights(name: str, output: Path) -> Path:
     """The file with the weights of a piece: of this output, or kept in the repository."""
-    path = output / name / "weights.safetensors"
-    return path if path.exists() else KEPT / name / "weights.safetensors"
+    paths = [folder / name / "weights.safetensors" for folder in (output, KEPT)]
+    for path in paths:
+        if path.exists():
+            return path
+    raise FileNotFoundError(
+        f"No weights to begin with: neither {paths[0]} nor {paths[1]} exists. Train this piece "
+        f"first: run --only {name} --output {output}."
+    )
 
 
 def training_images(source: str) -> tuple[list[float], list[Scaled]]:

@@ -196,3 +196,8 @@ def test_a_piece_begins_with_kept_weights_and_sees_other_batches(tmp_path, monke
 def test_the_threshold_of_a_longer_training_is_that_of_its_own_fold():
     found = any_camera_test.without_fold("x_both_3000_after_synthetic_seed2", "b")
     assert found.name == "x_both_not_b_3000_after_synthetic_seed0.json"
+
+
+def test_weights_to_begin_with_that_are_not_there_are_named_with_the_way_to_get_them(tmp_path):
+    with pytest.raises(FileNotFoundError, match="run --only w_net_synthetic_seed0 --output"):
+        any_camera.kept_weights("w_net_synthetic_seed0", tmp_path)

@@ -6,14 +6,15 @@ import pytest
 from safetensors.torch import load_file
 
 from benchmarks.common.equal_budget import build, diameter
-from benchmarks.common.files import RESULTS, ROOT, WEIGHTS, read_json
+from benchmarks.common.files import RESULTS, WEIGHTS, read_json
+from benchmarks.gpu import take_up
+from benchmarks.scores.any_camera import KEPT
 from retina_course import weights
 from retina_course.data.datasets import ChaseDB1
 from retina_course.evaluation import metrics
 from retina_course.inference.segmentation import segment_all
 
-EQUAL = sorted((ROOT / "benchmarks" / "weights" / "equal_budget").iterdir())
-KEPT = ROOT / "benchmarks" / "weights" / "any_camera"
+EQUAL = sorted(take_up.KEPT.iterdir())
 ROWS = {path.stem: read_json(path) for path in (RESULTS / "any_camera_test").glob("*.json")}
 SHIPPED = {
     path.stem: read_json(path)["metrics"]["f1"] for path in WEIGHTS.glob("*_any_camera.json")
