@@ -9,12 +9,16 @@ from pathlib import Path
 from benchmarks.common.files import ROOT
 
 READERS = {  # functions of the package that read stored results, and what they read
-    "results.read": "{}.json",
-    "results.image": "{}",
-    "results.by_device": "{}/*.json",
+    "results.read": "{0}.json",
+    "results.image": "{0}",
+    "results.by_device": "{0}/*.json",
     "results.comparison": "*_chase_db1.json",
+    "results.equal_budget": "equal_budget/*.json",
+    "results.budget_scores": "equal_budget/*.json",
     "results.equal_compute": "equal_compute/*.json",
     "results.speed": "speed.json",
+    "stored.read": "{0}.json",
+    "stored.read_all": "{1}/*{0}",
     "leaderboard.read": "leaderboard/*.json",
 }
 
@@ -45,12 +49,11 @@ def read_by_notebook(path: Path) -> set[str]:
     code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
     code = re.sub(r"^(\s*)[%!].*", r"\1pass", code, flags=re.M)  # IPython's commands
     nodes = list(ast.walk(ast.parse(code)))
-    names = {  # as which name the notebook has imported a module
-        alias.asname: alias.name
+    names = {  # module and name of what the notebook has imported, by the name that it has there
+        alias.asname or alias.name: f"{node.module}.{alias.name}"
         for node in nodes
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
-        if alias.asname
     }
     texts = {
         node.targets[0].id: node.value.value
@@ -61,11 +64,13 @@ def read_by_notebook(path: Path) -> set[str]:
     }
     found = set()
     for node in nodes:
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            owner = ast.unparse(node.func.value)
-            pattern = READERS.get(f"{names.get(owner, owner)}.{node.func.attr}")
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute | ast.Name):
+            first, *rest = ast.unparse(node.func).split(".")
+            called = ".".join([names.get(first, first), *rest])
+            pattern = READERS.get(".".join(called.split(".")[-2:]))
             if pattern:
-                found.add(pattern.format(text_of(node.args[0], texts) if node.args else ""))
+                given = [text_of(argument, texts) for argument in node.args]
+                found.add(pattern.format(*given, *[""] * 2).removeprefix("/"))
     return found
 
 

@@ -21,6 +21,7 @@ def test_every_chapter_that_reads_a_result_is_named():
     read = readers.readers(also)
     assert "unpooling.json" in read["notebooks/08_segnet.ipynb"]
     assert "leaderboard/*.json" in read["notebooks/14_benchmark.ipynb"]
+    assert "any_camera_test/*.json" in read["notebooks/15_other_cameras.ipynb"]
     assert "notebook_times.md" in str(read["book/notebook_times.md"])
     page = index.page()
     for name, patterns in read.items():
@@ -41,6 +42,13 @@ def test_names_that_a_notebook_puts_together(tmp_path):
         'results.by_device("throughput")\n',
         "entries = board.read()\n",
         'other.read("nothing")\n',
+        "from retina_course.results import stored\n",
+        "from retina_course.results.stored import read_all\n",
+        'stored.read("disc_angle")\n',
+        'stored.read_all(f"{name}_seed0.json", "any_camera")\n',
+        'results.stored.read_all(".json", "averaging")\n',
+        'read_all("_part.json")\n',
+        'results.equal_budget("unet_small")\n',
     ]
     cells = [{"cell_type": "code", "source": source}, {"cell_type": "markdown", "source": "#"}]
     path = tmp_path / "a.ipynb"
@@ -51,6 +59,11 @@ def test_names_that_a_notebook_puts_together(tmp_path):
         "*_chase_db1.json",
         "throughput/*.json",
         "leaderboard/*.json",
+        "disc_angle.json",
+        "any_camera/**_seed0.json",
+        "averaging/*.json",
+        "*_part.json",
+        "equal_budget/*.json",
     }
 
 
