@@ -17,10 +17,10 @@ several scales. The test halves are scored by `any_camera_test`, once. Pieces th
 (benchmarks/gpu) have the same form, and are not made again. The data folder is RETINA_COURSE_DATA.
 """
 
-import traceback
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks.common.attempts import Attempts
 from benchmarks.common.camera_variants import EYE_SCALE, EYES
 from benchmarks.common.files import RESULTS, ROOT, read_json, write_json
 from benchmarks.common.folds import fold_of
@@ -76,25 +76,43 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="instead of the budget's")
     parser.add_argument("--after", choices=SOURCES, help="begin with the weights of this source")
     options = parser.parse_args()
-    for seed in options.seeds:
-        for source in SOURCES:
-            for network in BUDGET:
-                steps = f"_{options.steps}" if options.steps else ""
-                after = f"_after_{options.after}" if options.after else ""
-                name = f"{network}_{source}{steps}{after}_seed{seed}"
-                if not name.startswith(tuple(options.only)):
-                    continue
-                if options.after not in (None, "synthetic", source):
-                    continue  # the first weights would know photographs that this piece may not
-                done = (ROWS / f"{name}.json").exists()
-                print("finished" if done else "open    ", name, flush=True)
-                if options.action == "run" and not done:
-                    try:
-                        changed = {"steps": options.steps} if options.steps else {}
-                        recipe = CameraRecipe(**BUDGET[network] | changed)
-                        run(name, network, source, seed, recipe, options.output, options.after)
-                    except Exception:  # the other pieces do not depend on this one
-                        traceback.print_exc()
+    attempts = Attempts()
+    wanted = {
+        name: piece
+        for name, piece in pieces(options.seeds, options.steps, options.after).items()
+        if name.startswith(tuple(options.only))
+    }
+    if not wanted:
+        parser.error(f"no piece begins with {' or '.join(options.only)}; `list` names them all")
+    for name, (network, source, seed, recipe) in wanted.items():
+        done = (ROWS / f"{name}.json").exists()
+        print("finished" if done else "open    ", name, flush=True)
+        if options.action == "run" and not done:
+            with attempts.piece(name):
+                run(name, network, source, seed, recipe, options.output, options.after)
+    attempts.finish()
+
+
+def pieces(
+    seeds: list[int], steps: int | None, after: str | None
+) -> dict[str, tuple[str, str, int, CameraRecipe]]:
+    """Network, source, seed and recipe of each piece, by its name and in the order of a run."""
+    longer = f"_{steps}" if steps else ""
+    longer += f"_after_{after}" if after else ""
+    changed = {"steps": steps} if steps else {}
+    # Weights of other photographs than its own would know some that a piece may not.
+    sources = [s for s in SOURCES if after in (None, "synthetic", s)]
+    return {
+        f"{network}_{source}{longer}_seed{seed}": (
+            network,
+            source,
+            seed,
+            CameraRecipe(**budget | changed),
+        )
+        for seed in seeds
+        for source in sources
+        for network, budget in BUDGET.items()
+    }
 
 
 def run(

@@ -22,7 +22,6 @@ the training really took, too.
 """
 
 import time
-import traceback
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -30,6 +29,7 @@ from statistics import median
 import torch
 from torch import nn
 
+from benchmarks.common.attempts import Attempts
 from benchmarks.common.equal_budget import NAMES, budget, train
 from benchmarks.common.files import RESULTS, once, read_json, write_json
 from benchmarks.common.folds import CHILDREN, fold_of
@@ -87,20 +87,20 @@ def main() -> None:
     torch.set_num_threads(1)
     training, test = (list(ChaseDB1(split=split)) for split in ("train", "test"))
     recipes = {network: budget(network) for network in options.only}
+    attempts = Attempts()
     for network, recipe in recipes.items():
         row = ROWS / f"{network}_seed{SEED}.json"
         if row.exists():
             print(f"finished  {row.stem}", flush=True)
             continue
-        try:
+        with attempts.piece(network):
             folder = options.output / network
             begun = begin(network, recipe, options.minutes, training, folder)
             print(f"open      {row.stem}, {begun['steps']} steps", flush=True)
             write_json(row, run(network, recipe, begun, training, test, folder))
             for checkpoint in folder.glob("*.pt"):
                 checkpoint.unlink()
-        except Exception:  # the other networks do not depend on this one
-            traceback.print_exc()
+    attempts.finish()
 
 
 def begin(

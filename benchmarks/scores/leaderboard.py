@@ -16,7 +16,6 @@ The protocol is that of benchmarks/common/protocol.py.
 
 import io
 import time
-import traceback
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ import torch
 from PIL import Image
 
 from benchmarks.common import datasets
+from benchmarks.common.attempts import Attempts
 from benchmarks.common.documented_linknet import train_as_documented
 from benchmarks.common.files import RESULTS, read_json, slug, write_json
 from benchmarks.common.index import Program
@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[""], help="pieces whose name begins so")
     options = parser.parse_args()
     torch.backends.cudnn.allow_tf32 = False  # float32 means float32, also on a GPU
-    device, began, failed = default_device(), time.monotonic(), []
+    device, began, attempts = default_device(), time.monotonic(), Attempts()
     wanted = [p for p in pieces(device) if p.name.startswith(tuple(options.only))]
     if not wanted:
         parser.error(f"no piece begins with {' or '.join(options.only)}; `list` names them all")
@@ -75,16 +75,11 @@ def main() -> None:
         else:
             folder = options.output / row.stem
             folder.mkdir(parents=True, exist_ok=True)
-            try:
+            with attempts.piece(row.stem):
                 train(piece, folder, device)
                 write_json(row, finished_row(piece, folder, device))
-            except Exception:  # the other pieces do not depend on this one
-                traceback.print_exc()
-                failed.append(row.stem)
-            else:
                 print(f"written   {row.stem}", flush=True)
-    if failed:
-        raise SystemExit(f"Failed, see above: {', '.join(failed)}")
+    attempts.finish()
 
 
 def train(piece: Piece, folder: Path, device: torch.device) -> None:

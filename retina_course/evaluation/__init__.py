@@ -14,7 +14,7 @@ from retina_course.evaluation import (
 )
 from retina_course.evaluation.agreement import Agreement, bland_altman, icc, icc_interval
 from retina_course.evaluation.estimates import Estimate, Interval, estimate
-from retina_course.evaluation.intervals import bootstrap, paired_difference, student
+from retina_course.evaluation.intervals import bootstrap, student
 from retina_course.evaluation.metrics import evaluate
 from retina_course.evaluation.streaming import PixelCounts, evaluate_stream
 from retina_course.evaluation.surface import nsd, observer_tolerance
@@ -43,7 +43,6 @@ __all__ = [
     "metrics",
     "nsd",
     "observer_tolerance",
-    "paired_difference",
     "streaming",
     "student",
     "surface",

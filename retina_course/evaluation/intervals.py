@@ -84,66 +84,6 @@ def bootstrap(
     return Interval(value, float(low), float(high))
 
 
-def paired_difference(
-    first: Sequence[float] | NDArray[Any],
-    second: Sequence[float] | NDArray[Any],
-    *,
-    patients: ArrayLike | None = None,
-    samples: int = 2000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> Interval:
-    """Mean of `second - first` over the images, with its bootstrap interval.
-
-    Some images are hard for every network. In the difference that cancels, so the interval is
-    narrower than those of the two means, and it is the one that compares them.
-
-    Parameters
-    ----------
-    first : sequence of float
-        The score of one network for each image.
-    second : sequence of float
-        The score of another network for the same images, in the same order.
-    patients : sequence, optional
-        The patient of each image, see `bootstrap`.
-    samples : int, default 2000
-        Number of draws.
-    level : float, default 0.95
-        Fraction of the draws that the interval holds.
-    seed : int, default 0
-        Seed of the draws.
-
-    Returns
-    -------
-    Interval
-        The mean difference, and the ends of its interval.
-
-    Raises
-    ------
-    ValueError
-        If the numbers of images differ; see also `bootstrap`.
-
-    Examples
-    --------
-    >>> found = paired_difference([0.5, 0.7, 0.9], [0.75, 0.95, 1.15], samples=100)
-    >>> print(f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})")
-    0.25 (0.25 to 0.25)
-    """
-    a, b = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
-    if a.ndim != 1 or a.shape != b.shape:
-        raise ValueError(
-            f"Expected one score for each image of the same images, got {a.shape} and {b.shape}."
-        )
-    return bootstrap(
-        lambda chosen: (b - a)[chosen].mean(),
-        len(a),
-        patients=patients,
-        samples=samples,
-        level=level,
-        seed=seed,
-    )
-
-
 def student(
     values: Sequence[float] | NDArray[Any],
     *,

@@ -171,6 +171,27 @@ def test_no_piece_begins_with_weights_that_know_what_it_may_not_see(capsys, monk
     } <= synthetic
 
 
+def test_names_that_no_piece_has_are_told(capsys, monkeypatch):
+    with pytest.raises(SystemExit, match="2"):
+        offered(capsys, monkeypatch, "--only", "unet_tiny")
+    assert "no piece begins with unet_tiny; `list`" in capsys.readouterr().err
+
+
+def test_a_piece_that_fails_does_not_stop_the_others_and_is_told(monkeypatch):
+    def run(name, *_):
+        begun.append(name)
+        if "chase" in name:
+            raise OSError("no space left")
+
+    begun = []
+    monkeypatch.setattr(any_camera, "run", run)
+    given = ["run", "--only", "w_net_chase", "w_net_hrf", "--steps", "7"]
+    monkeypatch.setattr(sys, "argv", ["any_camera", *given])
+    with pytest.raises(SystemExit, match="Failed, see above: w_net_chase_7_seed0$"):
+        any_camera.main()
+    assert begun == ["w_net_chase_7_seed0", "w_net_hrf_7_seed0"]
+
+
 def test_a_piece_begins_with_kept_weights_and_sees_other_batches(tmp_path, monkeypatch):
     def train(network, sources, recipe, **options):
         given.append(options)

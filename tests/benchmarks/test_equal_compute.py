@@ -146,7 +146,9 @@ def test_a_network_that_fails_leaves_the_others_and_its_error(compare, monkeypat
         return train(network, *rest, **options)
 
     monkeypatch.setattr(program, "train", broken)
-    assert compare("a", "unet_small", "plain_unet").keys() == {"plain_unet_seed0"}
+    with pytest.raises(SystemExit, match="Failed, see above: unet_small$"):
+        compare("a", "unet_small", "plain_unet")
+    assert [row.stem for row in program.ROWS.iterdir()] == ["plain_unet_seed0"]
     assert "The loss is nan at step 3." in capsys.readouterr().err
 
 

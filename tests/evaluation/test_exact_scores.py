@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from retina_course.evaluation import bootstrap, evaluate, metrics, paired_difference
+from retina_course.evaluation import bootstrap, evaluate, metrics
 from retina_course.evaluation.detection_metrics import (
     average_precision,
     best_threshold,
@@ -150,7 +150,6 @@ def interval(statistic, units, samples, level, seed):
 
 
 VALUES = np.array([0.5, 0.9, 0.7, 0.1, 0.4, 0.8, 0.35])
-OTHERS = np.array([0.6, 0.7, 0.7, 0.5, 0.1, 0.9, 0.40])
 PATIENTS = ["b", "a", "b", "c", "a", "d", "b"]
 UNITS = [[0, 2, 6], [1, 4], [3], [5]]
 DEFAULTS = (2000, 0.95, 0)
@@ -164,10 +163,6 @@ def test_intervals_by_loops(given, expected, patients, units):
     found = bootstrap(lambda i: VALUES[i].mean(), 7, patients=patients, **given)
     assert found.value == pytest.approx(VALUES.mean())
     assert found[1:] == pytest.approx(interval(lambda i: VALUES[i].mean(), units, *expected))
-    found = paired_difference(VALUES, OTHERS, patients=patients, **given)
-    change = OTHERS - VALUES
-    assert found.value == pytest.approx(change.mean())
-    assert found[1:] == pytest.approx(interval(lambda i: change[i].mean(), units, *expected))
 
 
 @pytest.mark.parametrize(
@@ -195,8 +190,6 @@ def test_the_defaults_are_2000_draws_and_1000_for_average_precision():
     calls = []
     bootstrap(lambda i: calls.append(i) or 0.5, 3)
     assert len(calls) == 2000 + 1  # and once for all images
-    paired = inspect.signature(paired_difference).parameters
-    assert [paired[name].default for name in ("samples", "level", "seed")] == [2000, 0.95, 0]
     detected = inspect.signature(bootstrap_average_precision).parameters
     assert [detected[name].default for name in ("threshold", "samples", "seed")] == [0.5, 1000, 0]
 
@@ -205,12 +198,6 @@ def test_a_score_that_is_not_finite_for_all_images_or_for_some_draws():
     for wrong in (lambda i: len(set(i)) == 3, lambda i: len(set(i)) < 3):
         with pytest.raises(ValueError, match="not finite for some draws"):
             bootstrap(lambda i, wrong=wrong: math.inf if wrong(i) else 1.0, 3, samples=50)
-
-
-def test_scores_that_do_not_belong_to_the_same_images():
-    for first, second in ((VALUES, OTHERS[:3]), (VALUES[:, None], OTHERS[:, None])):
-        with pytest.raises(ValueError, match="same images"):
-            paired_difference(first, second)
 
 
 # --- detections -----------------------------------------------------------------------------------

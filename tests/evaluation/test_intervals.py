@@ -1,12 +1,10 @@
-"""Bootstrap intervals against scipy, and paired differences."""
+"""Bootstrap intervals against scipy."""
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy import stats
 
-from retina_course.evaluation import bootstrap, paired_difference
+from retina_course.evaluation import bootstrap
 
 
 def test_bootstrap_agrees_with_scipy():
@@ -56,20 +54,6 @@ def test_bootstrap_is_a_function_of_its_seed():
     assert run(1) != run(2)
 
 
-@settings(deadline=None, max_examples=20)
-@given(st.integers(0, 10_000))
-def test_paired_difference(seed):
-    rng = np.random.default_rng(seed)
-    first, hard = rng.normal(0.8, 0.002, 12), rng.normal(0, 0.05, 12)
-    second = first + rng.normal(0.003, 0.002, 12)
-    found = paired_difference(first + hard, second + hard, samples=300)
-    assert found.value == pytest.approx((second - first).mean())
-    assert found == pytest.approx(paired_difference(first, second, samples=300))
-    back = paired_difference(second, first, samples=300)
-    assert back.low == pytest.approx(-found.high) and back.high == pytest.approx(-found.low)
-    assert found.low <= found.value <= found.high
-
-
 @pytest.mark.parametrize(
     "call, told",
     [
@@ -78,7 +62,6 @@ def test_paired_difference(seed):
         (lambda b: bootstrap(np.mean, 4, patients=["a"] * 3), "each of 4 images"),
         (lambda b: bootstrap(np.mean, 4, level=95), "between 0 and 1"),
         (lambda b: bootstrap(lambda resampled: np.nan, 4), "not finite"),
-        (lambda b: paired_difference([0.1, 0.2], [0.1]), "same images"),
     ],
 )
 def test_bad_input_of_the_scores_is_named(call, told):
