@@ -208,8 +208,8 @@ def test_lesions_and_disc(start):
     written, stored = (read_json(p / "lesions_and_disc.json") for p in (folder, RESULTS))
     assert len(written.pop("discs")) == 20 and stored.pop("discs")
     assert keys(written) == keys(stored)
-    assert (folder / "disc_edge.jpg").exists() and (folder / "lesions_called_vessel.jpg").exists()
-    assert len(students(written)) == len(students(stored)) == 6
+    assert all((folder / name).exists() for name in ("disc_edge.jpg", *lesions_and_disc.FIGURES))
+    assert len(students(written)) == len(students(stored)) == 2 * 6
 
 
 def test_changed_photographs(start):
