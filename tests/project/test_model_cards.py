@@ -165,3 +165,11 @@ def test_the_checklists_have_all_items_in_order():
         item: list("abcdefg"[: parts[item]]) if item in parts else [""] for item in range(1, 28)
     }
     assert rows[1] == [f"{item}{letter}" for item in letters for letter in letters[item]]
+
+
+def test_the_checklist_names_the_networks_that_began_with_other_weights():
+    text = (ROOT / "book" / "reporting.md").read_text(encoding="utf-8")
+    row = next(line for line in text.splitlines() if line.startswith("| 24 | Initial weights"))
+    cards = {name: weights.load(name)[1] for name in weights.available()}
+    went_on = {name for name, card in cards.items() if "after" in card["recipe"]}
+    assert went_on and set(re.findall(r"`(\w+_any_camera)`", row)) == went_on
