@@ -14,7 +14,9 @@ from retina_course.cli.batch import Batch, Found
 from retina_course.cli.field_angles import DETECTOR, Angle
 from retina_course.cli.inputs import choose_threshold, refuse_detector
 from retina_course.cli.measured_errors import (
+    EXCESS,
     PARTS,
+    RATIO,
     Validation,
     of_masks,
     of_network,
@@ -129,7 +131,7 @@ def measure_photographs(
         measured = measure(layers.vessels, fov.numpy(), **options)
         microns = microns_per_pixel or _from_disc(disc_microns, options["disc"])
         values = measured.values | in_units(measured.values, own, microns)
-        values |= _corrected(values, errors[kind], own)
+        values |= _derived(values, errors[kind], own)
         flags += measured.flags + vessel_warnings(values["area_density_percent"] / 100)
         row: dict[str, Any] = {name: _digits(value) for name, value in values.items()}
         row |= _error_columns(errors[kind])
@@ -186,12 +188,16 @@ def _from_disc(disc_microns: float | None, disc: Disc | None) -> float | None:
     return disc_microns / disc.diameter if disc_microns and disc else None
 
 
-def _corrected(values: Mapping[str, float], known: Validation, own: float) -> dict[str, float]:
-    """The mean calibre without the mean error of this network on its training children."""
-    if known.offset_px is None:
-        return {}
-    offset = known.offset_px * own / known.pixels_per_degree
-    return {"calibre_mean_corrected_px": values["calibre_mean_px"] + offset}
+def _derived(values: Mapping[str, float], known: Validation, own: float) -> dict[str, float]:
+    """What of arc by chord is above 1; the mean calibre without the network's mean error.
+
+    That error is the one on its training children.
+    """
+    found = {EXCESS: values[RATIO] - 1}
+    if known.offset_px is not None:
+        offset = known.offset_px * own / known.pixels_per_degree
+        found["calibre_mean_corrected_px"] = values["calibre_mean_px"] + offset
+    return found
 
 
 def _columns() -> list[str]:
@@ -203,7 +209,7 @@ def _columns() -> list[str]:
         arteries=np.eye(64, dtype=bool),
         veins=np.eye(64, dtype=bool),
     ).values
-    names = [*everything, "calibre_mean_corrected_px", *in_units(everything, 1.0, 1.0)]
+    names = [*everything, EXCESS, "calibre_mean_corrected_px", *in_units(everything, 1.0, 1.0)]
     known = validated_columns()
     errors = {name: [f"{name}_{part}" for part in PARTS] for name in known}
     return [column for name in names for column in (name, *errors.get(name, []))]
@@ -228,7 +234,7 @@ def _caption(values: Mapping[str, float], known: Validation) -> str:
     for name, label, unit in (
         ("area_density_percent", "area", " %"),
         ("calibre_mean_px", "mean width", " px"),
-        ("tortuosity_arc_chord", "arc/chord", ""),
+        (EXCESS, "arc/chord - 1 =", ""),
         ("fractal_dimension", "fractal dimension", ""),
     ):
         error = known.columns.get(name)
