@@ -143,9 +143,12 @@ def measure_photographs(
             "validation": errors[kind].about,
             "flags": " ".join(flags),
         }
-        caption = _caption(values, errors[kind])
-        picture = _picture(image, measured, options["disc"], f"{caption}\n{CAPTION}")
-        return Found(f"{kind}, {caption}. {CAPTION}", row, {"measured.jpg": picture}, flags)
+        shown = _shown(values, errors[kind])
+        lines = ", ".join(shown[:2]), ", ".join(shown[2:]), CAPTION  # four do not fit into one
+        picture = _picture(image, measured, options["disc"], "\n".join(lines))
+        return Found(
+            f"{kind}, {', '.join(shown)}. {CAPTION}", row, {"measured.jpg": picture}, flags
+        )
 
     table = output if output.suffix.lower() == ".csv" else None
     batch = Batch(
@@ -228,8 +231,8 @@ def _digits(value: float) -> str:
     return f"{value:.5g}" if math.isfinite(value) else ""
 
 
-def _caption(values: Mapping[str, float], known: Validation) -> str:
-    """The most important numbers in a line, with the limits of their errors."""
+def _shown(values: Mapping[str, float], known: Validation) -> list[str]:
+    """The most important numbers, with the limits of their errors."""
     shown = []
     for name, label, unit in (
         ("area_density_percent", "area", " %"),
@@ -242,7 +245,7 @@ def _caption(values: Mapping[str, float], known: Validation) -> str:
         if error:
             limits = f" ({error['low_percent']:+.0f} to {error['high_percent']:+.0f} %)"
         shown.append(f"{label} {values[name]:.3g}{unit}{limits}")
-    return ", ".join(shown)
+    return shown
 
 
 def _picture(image: Tensor, found: Measurement, disc: Disc | None, caption: str) -> np.ndarray:
