@@ -188,19 +188,15 @@ class Batch:
         files: dict[Path, bytes] = {}
         try:
             row |= {"sha256": file_digest(photo.path), "field_of_view": self._given(mask)}
-            mark = self._mark(row)
-            places = {ending: self._place(photo, ending) for ending in self.endings}
-            if (
-                not self.again
-                and table.holds(row)
-                and all(mark_of(place) == mark for place in places.values())
-            ):
+            of_mask = row | dict.fromkeys(self.settings, "")  # before its pixels are read
+            if not self.again and any(self._done(photo, one, table) for one in (row, of_mask)):
                 print(f"{photo.path}: done before; --again computes it again", flush=True)
                 return True
             with memory_errors():
                 found = self._look(photo, mask, angle, row)
-            for ending, place in places.items():
-                files[place] = encode(found.files[ending], ending, mark)
+            for ending in self.endings:
+                place = self._place(photo, ending)
+                files[place] = encode(found.files[ending], ending, self._mark(row))
         except (ValueError, OSError, MemoryError) as error:
             absent = isinstance(error, FileNotFoundError)
             text = f"No image file {photo.path}." if absent else message(error)
@@ -238,7 +234,9 @@ class Batch:
         of_files = [str(note.message) for note in notes if note.category is ImageWarning]
         doubts = [text.removeprefix(f"{photo.path}: ") for text in of_files]
         angle = as_given(given_angle)
-        if not is_mask:
+        if is_mask:
+            row |= dict.fromkeys(self.settings, "")  # no network sees it
+        else:
             of_field: dict[str, Any] = {"fov": fov, "fov_diameter": self.fov_diameter}
             angle, of_angle = look_at_disc(given_angle, self.card, image, **of_field)
             of_field |= {"fov_is_given": mask is not None, "field_angle": angle.degrees}
@@ -260,11 +258,16 @@ class Batch:
             "warnings": printable(" ".join(doubts)),
         }
         if is_mask:
-            row["pixels_per_degree"] = ""  # no network has seen it
+            row["pixels_per_degree"] = ""  # of a network, too
             return found
         estimated = angle.source == "estimated"
         seen = describe_scale(diameter, angle.degrees, self.card, estimated=estimated)
         return replace(found, summary=f"{found.summary}; {seen}")
+
+    def _done(self, photo: Photo, row: Mapping[str, object], table: PhotoTable) -> bool:
+        """Whether the table and all files are those of this row."""
+        mark, places = self._mark(row), (self._place(photo, ending) for ending in self.endings)
+        return table.holds(row) and all(mark_of(place) == mark for place in places)
 
     def _given(self, mask: Path | None) -> str:
         """What the user says about the field of view, for the table."""

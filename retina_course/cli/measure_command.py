@@ -14,7 +14,9 @@ from retina_course.cli.batch import Batch, Found
 from retina_course.cli.field_angles import DETECTOR, Angle
 from retina_course.cli.inputs import choose_threshold, refuse_detector
 from retina_course.cli.measured_errors import (
+    EXCESS,
     PARTS,
+    RATIO,
     Validation,
     of_masks,
     of_network,
@@ -129,7 +131,7 @@ def measure_photographs(
         measured = measure(layers.vessels, fov.numpy(), **options)
         microns = microns_per_pixel or _from_disc(disc_microns, options["disc"])
         values = measured.values | in_units(measured.values, own, microns)
-        values |= _corrected(values, errors[kind], own)
+        values |= _derived(values, errors[kind], own)
         flags += measured.flags + vessel_warnings(values["area_density_percent"] / 100)
         row: dict[str, Any] = {name: _digits(value) for name, value in values.items()}
         row |= _error_columns(errors[kind])
@@ -141,9 +143,12 @@ def measure_photographs(
             "validation": errors[kind].about,
             "flags": " ".join(flags),
         }
-        caption = _caption(values, errors[kind])
-        picture = _picture(image, measured, options["disc"], f"{caption}\n{CAPTION}")
-        return Found(f"{kind}, {caption}. {CAPTION}", row, {"measured.jpg": picture}, flags)
+        shown = _shown(values, errors[kind])
+        lines = ", ".join(shown[:2]), ", ".join(shown[2:]), CAPTION  # four do not fit into one
+        picture = _picture(image, measured, options["disc"], "\n".join(lines))
+        return Found(
+            f"{kind}, {', '.join(shown)}. {CAPTION}", row, {"measured.jpg": picture}, flags
+        )
 
     table = output if output.suffix.lower() == ".csv" else None
     batch = Batch(
@@ -186,12 +191,16 @@ def _from_disc(disc_microns: float | None, disc: Disc | None) -> float | None:
     return disc_microns / disc.diameter if disc_microns and disc else None
 
 
-def _corrected(values: Mapping[str, float], known: Validation, own: float) -> dict[str, float]:
-    """The mean calibre without the mean error of this network on its training children."""
-    if known.offset_px is None:
-        return {}
-    offset = known.offset_px * own / known.pixels_per_degree
-    return {"calibre_mean_corrected_px": values["calibre_mean_px"] + offset}
+def _derived(values: Mapping[str, float], known: Validation, own: float) -> dict[str, float]:
+    """What of arc by chord is above 1; the mean calibre without the network's mean error.
+
+    That error is the one on its training children.
+    """
+    found = {EXCESS: values[RATIO] - 1}
+    if known.offset_px is not None:
+        offset = known.offset_px * own / known.pixels_per_degree
+        found["calibre_mean_corrected_px"] = values["calibre_mean_px"] + offset
+    return found
 
 
 def _columns() -> list[str]:
@@ -203,7 +212,7 @@ def _columns() -> list[str]:
         arteries=np.eye(64, dtype=bool),
         veins=np.eye(64, dtype=bool),
     ).values
-    names = [*everything, "calibre_mean_corrected_px", *in_units(everything, 1.0, 1.0)]
+    names = [*everything, EXCESS, "calibre_mean_corrected_px", *in_units(everything, 1.0, 1.0)]
     known = validated_columns()
     errors = {name: [f"{name}_{part}" for part in PARTS] for name in known}
     return [column for name in names for column in (name, *errors.get(name, []))]
@@ -222,13 +231,13 @@ def _digits(value: float) -> str:
     return f"{value:.5g}" if math.isfinite(value) else ""
 
 
-def _caption(values: Mapping[str, float], known: Validation) -> str:
-    """The most important numbers in a line, with the limits of their errors."""
+def _shown(values: Mapping[str, float], known: Validation) -> list[str]:
+    """The most important numbers, with the limits of their errors."""
     shown = []
     for name, label, unit in (
         ("area_density_percent", "area", " %"),
         ("calibre_mean_px", "mean width", " px"),
-        ("tortuosity_arc_chord", "arc/chord", ""),
+        (EXCESS, "arc/chord - 1 =", ""),
         ("fractal_dimension", "fractal dimension", ""),
     ):
         error = known.columns.get(name)
@@ -236,7 +245,7 @@ def _caption(values: Mapping[str, float], known: Validation) -> str:
         if error:
             limits = f" ({error['low_percent']:+.0f} to {error['high_percent']:+.0f} %)"
         shown.append(f"{label} {values[name]:.3g}{unit}{limits}")
-    return ", ".join(shown)
+    return shown
 
 
 def _picture(image: Tensor, found: Measurement, disc: Disc | None, caption: str) -> np.ndarray:

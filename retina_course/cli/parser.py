@@ -145,9 +145,11 @@ def _measure(add: AddParser) -> None:
         "retina-course measure masks/*.png -o table.csv --field-of-view fov.png",
         "Writes a row for each photograph or mask, with units in the columns' names, and beside "
         "what was validated its bias and limits of agreement in percent: for photographs those of "
-        "the network against an observer, for masks those of two observers. A picture of each "
-        "shows what was measured. Photographs are segmented first; masks are white on black, or "
-        "red arteries, blue veins and green crossings. " + commands.NOT_MEDICAL,
+        "the network against an observer, for masks those of two observers. Arc by chord starts "
+        "at 1: its errors are those of arc by chord minus 1. Narrow limits say little where eyes "
+        "hardly differ, as in fractal dimension. A picture of each shows what was measured. "
+        "Photographs are segmented first; masks are white on black, or red arteries, blue veins "
+        "and green crossings. " + commands.NOT_MEDICAL,
     )
     add_photographs(parser, VESSELS, "vessel where the probability is at least T")
     add_measurement(parser)

@@ -11,7 +11,8 @@ from retina_course.cli import measured_errors
 from retina_course.data.synthetic import draw_tubes
 
 ERRORS = {"bias_percent": 1.5, "low_percent": -8.0, "high_percent": 11.0, "n": 20}
-COLUMNS = ("area_density_percent", "calibre_mean_px")
+ERRORS |= {"mean_first": 1.1}
+COLUMNS = ("area_density_percent", "calibre_mean_px", "tortuosity_arc_chord")
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +65,18 @@ def test_a_photograph_has_a_row_a_picture_and_the_errors_of_its_network(
     assert "Not a medical device" in capsys.readouterr().out
 
 
+def test_arc_by_chord_has_the_error_of_what_is_above_1(mask, weights_file, tmp_path, capsys):
+    """The ratio of a straight vessel is 1: 8 percent of 1.1 are 88 percent of 0.1."""
+    table = tmp_path / "eyes.csv"
+    assert measure(mask, weights=weights_file, out=table) == 0
+    row = rows(table)["vessels"]
+    ratio, above = (row[f"tortuosity_arc_chord{end}"] for end in ("", "_minus_1"))
+    assert float(above) == pytest.approx(float(ratio) - 1, abs=1e-4)
+    assert row["tortuosity_arc_chord_minus_1_low_percent"] == "-88.0"
+    assert "tortuosity_arc_chord_low_percent" not in row
+    assert f"arc/chord - 1 = {float(above):.3g} (-88 to +121 %)" in capsys.readouterr().out
+
+
 def test_a_mask_is_known_as_one_and_measured_without_the_network(mask, weights_file, tmp_path):
     table = tmp_path / "eyes.csv"
     more = ("--field-angle", "30", "--microns-per-pixel", "9")
@@ -74,6 +87,8 @@ def test_a_mask_is_known_as_one_and_measured_without_the_network(mask, weights_f
     assert float(row["calibre_p90_px"]) == pytest.approx(6, rel=0.03)
     assert row["branch_points_count"] == "1" and row["calibre_mean_corrected_px"] == ""
     assert float(row["photograph_pixels_per_degree"]) == 4
+    network = ("weights", "weights_sha256", "threshold", "flips", "pixels_per_degree")
+    assert [row[name] for name in network] == [""] * len(network)
     mean = float(row["calibre_mean_px"])
     assert float(row["calibre_mean_arcmin"]) == pytest.approx(15 * mean, rel=1e-3)
     assert float(row["calibre_mean_um"]) == pytest.approx(9 * mean, rel=1e-3)
@@ -112,10 +127,20 @@ def test_a_second_call_skips_what_is_done_unless_a_setting_changes(
 ):
     table = tmp_path / "eyes.csv"
     measure(mask, weights=weights_file, out=table)
-    measure(mask, weights=weights_file, out=table)
-    assert "done before" in capsys.readouterr().out
+    measure(mask, "--threshold", "0.3", weights=weights_file, out=table)
+    assert "done before" in capsys.readouterr().out  # a mask has no threshold
     measure(mask, "--microns-per-pixel", "9", weights=weights_file, out=table)
     assert "done before" not in capsys.readouterr().out
+
+
+def test_a_photograph_is_measured_again_with_another_threshold(
+    photo, weights_file, tmp_path, capsys
+):
+    table = tmp_path / "eyes.csv"
+    for threshold, done in (("0.3", False), ("0.3", True), ("0.4", False)):
+        measure(photo, "--threshold", threshold, weights=weights_file, out=table)
+        assert ("done before" in capsys.readouterr().out) is done
+    assert rows(table)["eye"]["threshold"] == "0.4" and rows(table)["eye"]["flips"] == "True"
 
 
 def test_maps_of_segment_are_measured_and_other_results_are_not(photo, weights_file, tmp_path):
