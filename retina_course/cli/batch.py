@@ -245,6 +245,7 @@ class Batch:
             doubts += of_angle + photograph_warnings(image, card=self.card, **of_field)
         found = self.look(photo.path, image, fov, angle)
         doubts += found.warnings
+        doubts = list(dict.fromkeys(doubts))  # `measure` says the angle's again, in its flags
         for doubt in doubts:
             print(f"retina-course: warning: {photo.path}: {doubt}", file=sys.stderr)
         height, width = fov.shape

@@ -14,7 +14,11 @@ from retina_course.data.field_angles import check_field_angle, field_angles_of, 
 from retina_course.data.idrid import IDRiDBoxes
 from retina_course.data.photographs import Photographs
 from retina_course.inference.disc_angle import angle_from_disc, angle_warnings
-from retina_course.inference.scale import used_field_angle, working_diameter
+from retina_course.inference.scale import (
+    DEFAULT_FIELD_ANGLE,
+    used_field_angle,
+    working_diameter,
+)
 
 DETECTOR = "retina_net"
 FieldAngle = float | Path | None  # degrees, or a CSV file
@@ -49,6 +53,30 @@ def as_given(degrees: float | None) -> Angle:
         Known, or assumed.
     """
     return Angle(degrees, "assumed" if degrees is None else "known")
+
+
+def not_given(angle: Angle) -> str:
+    """What every command says of an angle that the user has not given.
+
+    Parameters
+    ----------
+    angle : Angle
+        Estimated or assumed.
+
+    Returns
+    -------
+    str
+        A sentence, for a warning.
+
+    Examples
+    --------
+    >>> not_given(as_given(None))
+    'Field angle of 45 degrees assumed; say the right one with --field-angle.'
+    """
+    degrees = DEFAULT_FIELD_ANGLE if angle.degrees is None else angle.degrees
+    return (
+        f"Field angle of {degrees:g} degrees {angle.source}; say the right one with --field-angle."
+    )
 
 
 def add_field_angle(parser: argparse.ArgumentParser, default: str) -> None:
@@ -175,7 +203,7 @@ def look_at_disc(
     angle : Angle
         What was given; else the estimate in whole degrees; else assumed.
     warnings : list of str
-        A sentence where the disc contradicts what was given.
+        A sentence where the disc contradicts what was given, or where an angle is assumed.
     """
     if used_field_angle(None, card) is None:
         return as_given(given), []
@@ -183,7 +211,7 @@ def look_at_disc(
     if given is not None:
         return as_given(given), angle_warnings(given, suggested)
     if suggested is None:
-        return as_given(None), []
+        return as_given(None), [not_given(as_given(None))]
     return Angle(float(round(suggested)), "estimated"), []
 
 
