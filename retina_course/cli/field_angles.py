@@ -2,7 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -152,7 +153,8 @@ def photograph_angles(files: Sequence[Path], given: FieldAngle) -> dict[Path, fl
     """
     if given is None:
         return dict.fromkeys(files)
-    degrees, unused = field_angles_of(files, _read(given))
+    with _table(given) as table:
+        degrees, unused = field_angles_of(files, table)
     _name_unused(given, unused)
     return dict(zip(files, degrees, strict=True))
 
@@ -173,7 +175,9 @@ def set_angles(dataset: Photographs | IDRiDBoxes, given: FieldAngle) -> None:
         The table cannot be used, or lacks a photograph.
     """
     if given is not None:
-        _name_unused(given, dataset.set_field_angles(_read(given)))
+        with _table(given) as table:
+            unused = dataset.set_field_angles(table)
+        _name_unused(given, unused)
 
 
 def look_at_disc(
@@ -278,8 +282,16 @@ def scale_facts(fov_pixels: float, angle: Angle, card: Mapping[str, Any]) -> dic
     }
 
 
-def _read(given: float | Path) -> float | dict[str, float]:
-    return read_field_angles(given) if isinstance(given, Path) else given
+@contextmanager
+def _table(given: float | Path) -> Iterator[float | dict[str, float]]:
+    """What the option gives; a photograph without a row may have one that lacks the suffix."""
+    angles = read_field_angles(given) if isinstance(given, Path) else given
+    try:
+        yield angles
+    except ValueError as problem:
+        names = angles if isinstance(angles, dict) else ()
+        bare = next((f"; the row {name} has none" for name in names if not Path(name).suffix), "")
+        raise ValueError(f"{problem} Names have their suffix, as in eye.jpg{bare}.") from problem
 
 
 def _name_unused(given: float | Path, unused: Sequence[str]) -> None:

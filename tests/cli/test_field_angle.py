@@ -147,6 +147,8 @@ def test_a_table_that_lacks_a_photograph_stops_before_anything_is_written(
         ("file,degrees\neye.png,30\n", "No field angle is given for"),
         ("file,degrees\neye.png,30\nother.png,-1\n", "angles.csv, line 3, other.png: Expected"),
         ("photo,angle\neye.png,30\n", "expected file and degrees"),
+        ("file,degrees\neye.png,30\n", "Names have their suffix, as in eye.jpg.\n"),
+        ("file,degrees\neye.png,30\nother,60\n", "as in eye.jpg; the row other has none."),
     ):
         angles.write_text(content)
         assert run("segment", photos, *arguments) == 1
