@@ -136,8 +136,8 @@ def _check_output(file: Path) -> None:
 def _look_through(dataset: Photographs, card: Mapping[str, Any]) -> tuple[list[str], Counter[str]]:
     """Read everything once, before the long work: an unusable file is an error here.
 
-    Prints whether an angle is assumed, and what is unusual about a photograph; returns the names of those without a vessel, and
-    how many photographs are seen at which scale.
+    Prints whether an angle is assumed, and what is unusual about a photograph; returns the names of
+    those without a vessel, and how many photographs are seen at which scale.
     """
     empty, scales = [], Counter[str]()
     if None in dataset.field_angles and used_field_angle(None, card) is not None:
