@@ -27,8 +27,8 @@ from retina_course.cli.field_angles import (
     photograph_angles,
     scale_facts,
 )
-from retina_course.cli.listing import Photo, find_masks, left_out, list_photographs
-from retina_course.cli.output import clear_up, memory_errors, message
+from retina_course.cli.listing import Photo, find_masks, left_out, list_photographs, same_results
+from retina_course.cli.output import clear_up, make_folder, memory_errors, message
 from retina_course.cli.own_files import PROGRAM, check_outputs, encode, mark_of
 from retina_course.cli.photo_table import SETTINGS, PhotoTable
 from retina_course.data.files import write_together
@@ -135,15 +135,17 @@ class Batch:
         Raises
         ------
         ValueError
-            There is no photograph, a mask or an angle is missing, or results would overwrite other
-            files.
+            There is no photograph, a mask or an angle is missing, or results cannot be written or
+            would overwrite other files.
         """
         listing = list_photographs(given, self.recursive, masks=self.command == "measure")
         masks = find_masks(listing, self.field_of_view)
-        photos = listing.photos
-        if not photos and not listing.unmatched:
+        if not listing.photos and not listing.unmatched:
             raise ValueError(" ".join([f"No photograph in {_names(given)}.", *left_out(listing)]))
-        angles = photograph_angles([photo.path for photo in photos], self.field_angle)
+        angles = photograph_angles([photo.path for photo in listing.photos], self.field_angle)
+        problems = {f"No file matches {pattern}.": [pattern] for pattern in listing.unmatched}
+        problems |= same_results(listing)
+        photos = listing.photos
         file = self.table or self.output / f"{self.command}.csv"
         named = [(photo.path, photo.stem) for photo in photos]
         check_outputs(named, self.output, self.endings, self.command, file)
@@ -152,11 +154,14 @@ class Batch:
         if self.field_angle is not None and used_field_angle(None, self.card) is None:
             text = "the weights' card gives no pixels_per_degree: --field-angle changes nothing"
             print(f"retina-course: warning: {text}", file=sys.stderr)
-        for folder in sorted({(self.output / photo.stem).parent for photo in photos}):
+        folders = {(self.output / photo.stem).parent for photo in photos}
+        for folder in sorted(folders | {file.parent} if photos else folders):
+            make_folder(folder)
             clear_up(folder)
-        failed = list(listing.unmatched)
-        for pattern in failed:
-            _error(f"No file matches {pattern}.")
+        failed = [name for names in problems.values() for name in names]
+        count = len(failed) + len(photos)
+        for problem in problems:
+            _error(problem)
         for number, photo in enumerate(photos):
             try:
                 if not self._one(photo, masks.get(photo.path), angles[photo.path], table):
@@ -169,7 +174,6 @@ class Batch:
         for line in left_out(listing):
             print(f"retina-course: {line}", file=sys.stderr)
         if failed:
-            count = len(photos) + len(listing.unmatched)
             text = f"{len(failed)} of {count} photographs failed: {_names(failed)}"
             print(f"retina-course: {text}", file=sys.stderr)
         return 1 if failed else 0
@@ -205,8 +209,6 @@ class Batch:
         seconds = time.perf_counter() - started
         row["seconds"] = f"{seconds:.2f}"
         try:
-            for folder in ((self.output / photo.stem).parent, table.path.parent):
-                folder.mkdir(parents=True, exist_ok=True)
             write_together({**files, table.path: table.with_row(row)})
         except (OSError, ValueError) as error:
             raise _CannotWrite(message(error)) from error
@@ -243,6 +245,7 @@ class Batch:
             doubts += of_angle + photograph_warnings(image, card=self.card, **of_field)
         found = self.look(photo.path, image, fov, angle)
         doubts += found.warnings
+        doubts = list(dict.fromkeys(doubts))  # `measure` says the angle's again, in its flags
         for doubt in doubts:
             print(f"retina-course: warning: {photo.path}: {doubt}", file=sys.stderr)
         height, width = fov.shape

@@ -13,7 +13,13 @@ from torch import nn
 from tqdm import tqdm
 
 from retina_course import weights as trained_weights
-from retina_course.cli.field_angles import FieldAngle, as_given, scale_facts, set_angles
+from retina_course.cli.field_angles import (
+    FieldAngle,
+    as_given,
+    not_given,
+    scale_facts,
+    set_angles,
+)
 from retina_course.cli.inputs import choose_threshold, open_data, refuse_detector
 from retina_course.cli.output import clear_up, digits, score_table, warnings_as_lines, write_json
 from retina_course.cli.run_folder import made_by_us
@@ -24,7 +30,7 @@ from retina_course.evaluation import metrics
 from retina_course.evaluation.streaming import evaluate_stream
 from retina_course.inference.field_of_view import measured_diameter
 from retina_course.inference.quality import photograph_warnings
-from retina_course.inference.scale import describe_scale
+from retina_course.inference.scale import describe_scale, used_field_angle
 from retina_course.inference.segmentation import segment
 
 KEYS = ("weights", "data", "digest", "pooled")  # of every JSON file that `evaluate` writes
@@ -130,10 +136,12 @@ def _check_output(file: Path) -> None:
 def _look_through(dataset: Photographs, card: Mapping[str, Any]) -> tuple[list[str], Counter[str]]:
     """Read everything once, before the long work: an unusable file is an error here.
 
-    Prints what is unusual about a photograph; returns the names of those without a vessel, and
-    how many photographs are seen at which scale.
+    Prints whether an angle is assumed, and what is unusual about a photograph; returns the names of
+    those without a vessel, and how many photographs are seen at which scale.
     """
     empty, scales = [], Counter[str]()
+    if None in dataset.field_angles and used_field_angle(None, card) is not None:
+        print(f"retina-course: warning: {not_given(as_given(None))}", file=sys.stderr)
     bar = tqdm(dataset, "reading", len(dataset), unit="photograph", leave=False)
     for photo, record in zip(bar, dataset.records, strict=True):
         if not photo.ground_truth[photo.fov].any():

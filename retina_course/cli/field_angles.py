@@ -2,7 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +15,11 @@ from retina_course.data.field_angles import check_field_angle, field_angles_of, 
 from retina_course.data.idrid import IDRiDBoxes
 from retina_course.data.photographs import Photographs
 from retina_course.inference.disc_angle import angle_from_disc, angle_warnings
-from retina_course.inference.scale import used_field_angle, working_diameter
+from retina_course.inference.scale import (
+    DEFAULT_FIELD_ANGLE,
+    used_field_angle,
+    working_diameter,
+)
 
 DETECTOR = "retina_net"
 FieldAngle = float | Path | None  # degrees, or a CSV file
@@ -49,6 +54,30 @@ def as_given(degrees: float | None) -> Angle:
         Known, or assumed.
     """
     return Angle(degrees, "assumed" if degrees is None else "known")
+
+
+def not_given(angle: Angle) -> str:
+    """What every command says of an angle that the user has not given.
+
+    Parameters
+    ----------
+    angle : Angle
+        Estimated or assumed.
+
+    Returns
+    -------
+    str
+        A sentence, for a warning.
+
+    Examples
+    --------
+    >>> not_given(as_given(None))
+    'Field angle of 45 degrees assumed; say the right one with --field-angle.'
+    """
+    degrees = DEFAULT_FIELD_ANGLE if angle.degrees is None else angle.degrees
+    return (
+        f"Field angle of {degrees:g} degrees {angle.source}; say the right one with --field-angle."
+    )
 
 
 def add_field_angle(parser: argparse.ArgumentParser, default: str) -> None:
@@ -124,7 +153,8 @@ def photograph_angles(files: Sequence[Path], given: FieldAngle) -> dict[Path, fl
     """
     if given is None:
         return dict.fromkeys(files)
-    degrees, unused = field_angles_of(files, _read(given))
+    with _table(given) as table:
+        degrees, unused = field_angles_of(files, table)
     _name_unused(given, unused)
     return dict(zip(files, degrees, strict=True))
 
@@ -145,7 +175,9 @@ def set_angles(dataset: Photographs | IDRiDBoxes, given: FieldAngle) -> None:
         The table cannot be used, or lacks a photograph.
     """
     if given is not None:
-        _name_unused(given, dataset.set_field_angles(_read(given)))
+        with _table(given) as table:
+            unused = dataset.set_field_angles(table)
+        _name_unused(given, unused)
 
 
 def look_at_disc(
@@ -175,7 +207,7 @@ def look_at_disc(
     angle : Angle
         What was given; else the estimate in whole degrees; else assumed.
     warnings : list of str
-        A sentence where the disc contradicts what was given.
+        A sentence where the disc contradicts what was given, or where an angle is assumed.
     """
     if used_field_angle(None, card) is None:
         return as_given(given), []
@@ -183,7 +215,7 @@ def look_at_disc(
     if given is not None:
         return as_given(given), angle_warnings(given, suggested)
     if suggested is None:
-        return as_given(None), []
+        return as_given(None), [not_given(as_given(None))]
     return Angle(float(round(suggested)), "estimated"), []
 
 
@@ -250,8 +282,16 @@ def scale_facts(fov_pixels: float, angle: Angle, card: Mapping[str, Any]) -> dic
     }
 
 
-def _read(given: float | Path) -> float | dict[str, float]:
-    return read_field_angles(given) if isinstance(given, Path) else given
+@contextmanager
+def _table(given: float | Path) -> Iterator[float | dict[str, float]]:
+    """What the option gives; a photograph without a row may have one that lacks the suffix."""
+    angles = read_field_angles(given) if isinstance(given, Path) else given
+    try:
+        yield angles
+    except ValueError as problem:
+        names = angles if isinstance(angles, dict) else ()
+        bare = next((f"; the row {name} has none" for name in names if not Path(name).suffix), "")
+        raise ValueError(f"{problem} Names have their suffix, as in eye.jpg{bare}.") from problem
 
 
 def _name_unused(given: float | Path, unused: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 import glob
 import os
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -115,6 +116,36 @@ def left_out(listing: Listing) -> list[str]:
     if listing.folders:
         lines.append(f"folders, not looked into without --recursive: {_names(listing.folders)}")
     return lines
+
+
+def same_results(listing: Listing) -> dict[str, list[str]]:
+    """Photographs that would write the same files; they are taken off the list of photographs.
+
+    Parameters
+    ----------
+    listing : Listing
+        The photographs.
+
+    Returns
+    -------
+    dict of str to list of str
+        For each such name, or for names that some systems take for one, a sentence that says what
+        to do, and its photographs.
+    """
+    groups: dict[str, list[Photo]] = {}
+    for photo in listing.photos:
+        name = unicodedata.normalize("NFC", photo.stem.as_posix()).casefold()
+        groups.setdefault(name, []).append(photo)
+    listing.photos = [group[0] for group in groups.values() if len(group) == 1]
+    found = {}
+    for group in groups.values():
+        if len(group) > 1:
+            names = [str(photo.path) for photo in group]
+            together = len({os.path.abspath(photo.path.parent) for photo in group}) < len(group)
+            advice = "Rename one of them" if together else "Use an output folder for each"
+            text = f"{', '.join(names[:-1])} and {names[-1]} would write the same files"
+            found[f"{text}. {advice}; none of them was looked at."] = names
+    return found
 
 
 def stem_of(path: Path) -> str:

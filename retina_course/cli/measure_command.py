@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from retina_course import weights as trained_weights
 from retina_course.cli.batch import Batch, Found
-from retina_course.cli.field_angles import DETECTOR, Angle
+from retina_course.cli.field_angles import DETECTOR, Angle, not_given
 from retina_course.cli.inputs import choose_threshold, refuse_detector
 from retina_course.cli.measured_errors import (
     EXCESS,
@@ -114,8 +114,7 @@ def measure_photographs(
         degrees = angle.degrees or DEFAULT_FIELD_ANGLE
         own = (fov_diameter or measured_diameter(fov)) / degrees
         options: dict[str, Any] = {"pixels_per_degree": own, "disc": of_file.get(path.name)}
-        known = angle.source == "known"
-        flags = [] if known else [f"Field angle of {degrees:g} degrees {angle.source}."]
+        flags = [] if angle.source == "known" else [not_given(angle)]
         if kind == "mask":
             layers = read_layers(image.numpy())
             if bool(fov.all()):

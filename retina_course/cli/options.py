@@ -18,7 +18,7 @@ DATA_HELP = (
 
 
 def add_photographs(parser: argparse.ArgumentParser, weights: str, threshold: str) -> None:
-    """Add what `segment` and `detect` take.
+    """Add what `segment`, `detect` and `measure` take, besides `--output`.
 
     Parameters
     ----------
@@ -36,7 +36,6 @@ def add_photographs(parser: argparse.ArgumentParser, weights: str, threshold: st
         type=Path,
         help="image file, folder of image files, or pattern such as 'photos/*.png'",
     )
-    add_output(parser, "folder for the results; no file of yours is replaced there")
     parser.add_argument(
         "--recursive",
         action="store_true",
@@ -88,17 +87,19 @@ def add_data(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_output(parser: argparse.ArgumentParser, what: str) -> None:
-    """Add `--output`, a folder.
+def add_output(parser: argparse.ArgumentParser, what: str, metavar: str = "DIR") -> None:
+    """Add `--output`.
 
     Parameters
     ----------
     parser : ArgumentParser
         The command's parser.
     what : str
-        What the folder is for.
+        What it is for.
+    metavar : str, default "DIR"
+        What it names, for the help.
     """
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help=what)
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar=metavar, help=what)
 
 
 def add_weights(parser: argparse.ArgumentParser, default: str) -> None:

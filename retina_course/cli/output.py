@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -35,6 +36,30 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_nan(item) for item in value]
     return None if isinstance(value, float) and value != value else value
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder for results, before the long work, and find out whether it can be written.
+
+    Parameters
+    ----------
+    folder : Path
+        It may be there.
+
+    Raises
+    ------
+    ValueError
+        It cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"The output folder {folder} cannot be made or written ({error.strerror}). Give "
+            "another output (-o), or change who may write there."
+        ) from error
 
 
 def clear_up(folder: Path) -> None:

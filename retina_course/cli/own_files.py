@@ -9,7 +9,6 @@ import csv
 import io
 import json
 import os
-import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -117,13 +116,14 @@ def check_outputs(
     Raises
     ------
     ValueError
-        Two photographs have the same results, a result would overwrite a photograph or a file that
-        the command did not make, a name would be too long, or `output` is a file.
+        A result would overwrite a photograph or a file that the command did not make, a name would
+        be too long, or `output` is a file.
     """
     for folder in (output, *output.parents):
         if os.path.lexists(folder) and not os.path.isdir(folder):
-            raise ValueError(f"{folder} is a file; -o takes the name of a folder.")
-    _refuse_same_results(inputs)
+            raise ValueError(
+                f"{folder} is a file; results need a folder of this name. Give another output (-o)."
+            )
     photographs = {_identity(path): path for path, _ in inputs if os.path.exists(path)}
     problems = []
     for path, stem in inputs:
@@ -145,20 +145,8 @@ def check_outputs(
     if problems:
         raise ValueError(
             f"Results would overwrite {'; '.join(dict.fromkeys(problems))}. Nothing was written. "
-            "Give another folder (-o), or move these files away."
+            "Give another output (-o), or move these files away."
         )
-
-
-def _refuse_same_results(inputs: Sequence[tuple[Path, Path]]) -> None:
-    """Two photographs of one name, or of names that some systems take for one."""
-    first: dict[str, Path] = {}
-    for path, stem in inputs:
-        name = unicodedata.normalize("NFC", stem.as_posix()).casefold()
-        other = first.setdefault(name, path)
-        if other != path:
-            raise ValueError(
-                f"{other} and {path} would write the same files. Use an output folder for each."
-            )
 
 
 def _identity(path: Path) -> tuple[int, int]:

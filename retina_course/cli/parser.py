@@ -36,6 +36,7 @@ from retina_course.inference.scale import DEFAULT_FIELD_ANGLE
 from retina_course.models import list_models
 
 AddParser = Callable[..., argparse.ArgumentParser]
+RESULTS = "folder for the results; no file of yours is replaced there"
 VESSELS = "unet_small_any_camera"  # the weights for vessels where none are named
 
 
@@ -111,6 +112,7 @@ def _segment(add: AddParser) -> None:
         "Expect more errors on cameras and diseases that the training lacked. Given again, the "
         "command skips what is done. " + commands.NOT_MEDICAL,
     )
+    add_output(parser, RESULTS)
     add_photographs(parser, VESSELS, "vessel where the probability is at least T")
 
 
@@ -130,6 +132,7 @@ def _detect(add: AddParser) -> None:
         "skips what is done. A box without a lesion in it and a lesion without a box are common: "
         "see the card's scores (`retina-course models`). " + commands.NOT_MEDICAL,
     )
+    add_output(parser, RESULTS)
     add_photographs(parser, "retina_net", "boxes with a score of at least T")
 
 
@@ -150,6 +153,12 @@ def _measure(add: AddParser) -> None:
         "hardly differ, as in fractal dimension. A picture of each shows what was measured. "
         "Photographs are segmented first; masks are white on black, or red arteries, blue veins "
         "and green crossings. " + commands.NOT_MEDICAL,
+    )
+    add_output(
+        parser,
+        "a table NAME.csv, with the pictures in NAME_pictures beside it; or a folder for both, the "
+        "table as measure.csv; no file of yours is replaced",
+        "DIR_OR_CSV",
     )
     add_photographs(parser, VESSELS, "vessel where the probability is at least T")
     add_measurement(parser)

@@ -88,8 +88,8 @@ class PhotoTable:
             moved = os.path.abspath(other) != os.path.abspath(printable(str(path)))
             if digest and moved and path.exists() and file_digest(path) != digest:
                 raise ValueError(
-                    f"{self.path.parent} holds the results of another photograph {stem}, {other}. "
-                    f"Give another folder (-o) for {path}. Nothing was written."
+                    f"{self.path} has the results of another photograph {stem}, {other}. "
+                    f"Give another output (-o) for {path}. Nothing was written."
                 )
 
     def with_row(self, row: Mapping[str, object]) -> bytes:
@@ -132,6 +132,6 @@ class PhotoTable:
         except (KeyError, UnicodeError, csv.Error) as error:
             raise ValueError(
                 f"{self.path} is not a table of {self.columns[-1]} any more ({error!r}). Move it "
-                "away, or give another folder (-o)."
+                "away, or give another output (-o)."
             ) from error
         return [*self.columns, *(name for name in own if name not in self.columns)], rows

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from retina_course import weights
-from retina_course.cli.output import write_json
+from retina_course.cli.output import make_folder, write_json
 from retina_course.data.files import clear_leftovers
 from retina_course.training.checkpoints import differences
 
@@ -84,7 +84,7 @@ class RunFolder:
         settings : mapping
             With the keys `SETTINGS`.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         clear_leftovers(self.folder, older_than=0)
         write_json(self.settings, settings)
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import nn
 from tqdm import tqdm
 
 from retina_course import weights
-from retina_course.cli.field_angles import FieldAngle, set_angles
+from retina_course.cli.field_angles import FieldAngle, as_given, not_given, set_angles
 from retina_course.cli.output import digits, memory_errors, warnings_as_lines, write_json
 from retina_course.cli.run_folder import RunFolder
 from retina_course.cli.training_kinds import Boxes, Kind, Vessels
@@ -156,9 +157,7 @@ def _widest_field(dataset: Any, base: Mapping[str, Any]) -> float | None:
     Weights to start from have such a scale: there the default angle is assumed.
     """
     if None in dataset.field_angles and base.get("pixels_per_degree"):
-        print(
-            f"Field angle: {DEFAULT_FIELD_ANGLE:g} degrees assumed; --field-angle says it rightly."
-        )
+        print(f"retina-course: warning: {not_given(as_given(None))}", file=sys.stderr)
         dataset.set_field_angles(DEFAULT_FIELD_ANGLE)
     elif None in dataset.field_angles:
         print(

@@ -11,7 +11,7 @@ import pytest
 from command_line import photograph, run
 from PIL import Image
 
-from retina_course.cli import photo_commands
+from retina_course.cli import output, photo_commands
 from retina_course.cli.output import digits, memory_errors, readers_may_leave
 from retina_course.data import files
 
@@ -62,14 +62,22 @@ def test_a_full_disk_stops_the_batch_and_leaves_no_half(
     assert "p0.png: done before" in capsys.readouterr().out
 
 
-def test_a_folder_that_cannot_be_made(photos, weights_file, tmp_path, capsys, monkeypatch):
-    def refuse(path, **_):
-        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+@pytest.mark.parametrize("what", ["mkdir", "write"])
+def test_an_output_folder_that_cannot_be_made_or_written_stops_before_the_first_photograph(
+    what, photos, weights_file, tmp_path, capsys, monkeypatch
+):
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(files.Path, "mkdir", refuse)
-    assert run("segment", *photos, "-o", tmp_path / "out", "--weights", weights_file) == 1
-    err = capsys.readouterr().err
-    assert f"Permission denied: {tmp_path / 'out'}" in err and "not done" in err
+    if what == "mkdir":
+        monkeypatch.setattr(files.Path, "mkdir", refuse)
+    else:
+        monkeypatch.setattr(output.tempfile, "TemporaryFile", refuse)
+    monkeypatch.setattr(photo_commands, "segment", None)  # is not called
+    out = tmp_path / "out"
+    assert run("segment", *photos, "-o", out, "--weights", weights_file) == 1
+    told = f"The output folder {out} cannot be made or written (Permission denied). Give another"
+    assert told in capsys.readouterr().err
 
 
 def test_files_that_are_written_together_appear_together(full_disk, tmp_path):

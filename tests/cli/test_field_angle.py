@@ -82,6 +82,23 @@ def test_without_an_angle_the_output_says_what_was_assumed(photo, scaled, tmp_pa
     assert angles_of(out) == {"eye": (45, "known")}
 
 
+@pytest.mark.parametrize("command", ["segment", "detect", "measure", "evaluate"])
+def test_an_assumed_angle_is_said_as_a_warning_in_the_same_words(
+    command, photo, data, scaled, detector_file, tmp_path, capsys
+):
+    card = detector_file.with_suffix(".json")
+    card.write_text(json.dumps(json.loads(card.read_text()) | SCALE))
+    out = tmp_path / "out"
+    given = ("--data", data) if command == "evaluate" else (photo, "-o", out)
+    given += ("--weights", detector_file if command == "detect" else scaled, "--no-flips")
+    told = "Field angle of 45 degrees assumed; say the right one with --field-angle."
+    for more, times in (((), 1), (("--field-angle", 45), 0)):
+        assert run(command, *given, *more) == 0
+        assert capsys.readouterr().err.count(told) == times
+        if command != "evaluate":
+            assert rows(out, command)["eye"]["warnings"].count(told) == times
+
+
 def test_another_angle_is_computed_again_and_the_same_one_is_not(photo, scaled, tmp_path, capsys):
     def again(*more):
         assert run("segment", photo, "-o", tmp_path / "out", "--weights", scaled, *more) == 0
@@ -130,6 +147,8 @@ def test_a_table_that_lacks_a_photograph_stops_before_anything_is_written(
         ("file,degrees\neye.png,30\n", "No field angle is given for"),
         ("file,degrees\neye.png,30\nother.png,-1\n", "angles.csv, line 3, other.png: Expected"),
         ("photo,angle\neye.png,30\n", "expected file and degrees"),
+        ("file,degrees\neye.png,30\n", "Names have their suffix, as in eye.jpg.\n"),
+        ("file,degrees\neye.png,30\nother,60\n", "as in eye.jpg; the row other has none."),
     ):
         angles.write_text(content)
         assert run("segment", photos, *arguments) == 1

@@ -155,8 +155,20 @@ def test_no_foreign_file_is_replaced(photo, weights_file, tmp_path, capsys):
     table = tmp_path / "eyes.csv"
     table.write_text("my,own\n1,2\n")
     assert measure(photo, weights=weights_file, out=table) == 1
-    assert "not made by retina-course measure" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "not made by retina-course measure" in err and "Give another output (-o)" in err
     assert table.read_text() == "my,own\n1,2\n"
+
+
+def test_the_table_may_be_a_folder_too_and_the_help_says_so(photo, weights_file, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert measure(photo, "--no-flips", weights=weights_file, out=out) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["eye_measured.jpg", "measure.csv"]
+    with pytest.raises(SystemExit):
+        run("measure", "--help")
+    told = " ".join(capsys.readouterr().out.split())
+    assert "-o DIR_OR_CSV" in told
+    assert "NAME.csv, with the pictures in NAME_pictures beside it; or a folder for both" in told
 
 
 def test_an_inverted_mask_is_an_error_that_says_so(weights_file, tmp_path, capsys):

@@ -1,5 +1,6 @@
 """Results never replace a photograph, nor a file that the command did not make."""
 
+import csv
 import os
 from hashlib import sha256
 
@@ -108,9 +109,19 @@ def test_two_photographs_with_the_same_results(command, names, photo, tmp_path, 
         Image.open(photo).save(folder / name)
     if len(list(folder.iterdir())) < 2:
         pytest.skip("this file system takes the two names for one")
-    assert run(command[0], folder, "-o", tmp_path / "out", "--weights", command[2]) == 1
-    assert "would write the same files" in capsys.readouterr().err
+    arguments = (folder, "-o", tmp_path / "out", "--weights", command[2], "--no-flips")
+    assert run(command[0], *arguments) == 1
+    told = "would write the same files. Rename one of them; none of them was looked at.\n"
+    assert told in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+    Image.open(photo).save(folder / "other.png")  # is done all the same
+    assert run(command[0], *arguments) == 1
+    err = capsys.readouterr().err
+    assert told in err and "2 of 3 photographs failed: " in err
+    assert all(str(folder / name) in err.splitlines()[-1] for name in names)
+    with (tmp_path / "out" / f"{command[0]}.csv").open(encoding="utf-8", newline="") as file:
+        assert [row["output"] for row in csv.DictReader(file)] == ["other"]
+    assert {path.name.split("_")[0] for path in (tmp_path / "out").glob("*_*")} == {"other"}
 
 
 def test_another_photograph_of_the_same_name_later(command, photo, tmp_path, capsys):
@@ -139,7 +150,7 @@ def test_a_folder_of_the_results_that_is_a_file(command, photo, tmp_path, capsys
     kind, _, weights = command
     for out in (photo, photo / "deeper"):
         assert run(kind, photo, "-o", out, "--weights", weights) == 1
-        assert f"{photo} is a file; -o takes the name of a folder" in capsys.readouterr().err
+        assert f"{photo} is a file; results need a folder of this name" in capsys.readouterr().err
     nested = tmp_path / "photos" / "sub"
     nested.mkdir(parents=True)
     photo.rename(nested / "eye.png")

@@ -76,13 +76,14 @@ def test_a_name_that_the_terminal_cannot_show_does_not_stop_the_others(
 def test_two_photographs_of_one_name_are_refused(photo, weights_file, tmp_path, capsys):
     other = tmp_path / "other" / "EYE.jpg"
     assert run("segment", photo, other, "-o", tmp_path / "out", "--weights", weights_file) == 1
-    assert "would write the same files" in capsys.readouterr().err
+    told = "would write the same files. Use an output folder for each; none of them was looked at."
+    assert told in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
 def test_output_that_is_a_file(photo, weights_file, capsys):
     assert run("segment", photo, "-o", photo, "--weights", weights_file) == 1
-    assert f"{photo} is a file; -o takes the name of a folder" in capsys.readouterr().err
+    assert f"{photo} is a file; results need a folder of this name" in capsys.readouterr().err
 
 
 def test_nothing_half_written(photo, weights_file, tmp_path, monkeypatch, capsys):

@@ -124,6 +124,15 @@ def test_an_output_folder_that_is_a_file(data, tmp_path, capsys):
     assert file.read_text() == "mine"
 
 
+def test_an_output_folder_that_cannot_be_written(data, tmp_path, capsys, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("retina_course.cli.output.tempfile.TemporaryFile", refuse)
+    assert run("train", "--data", data, "-o", tmp_path / "run", *TINY) == 1
+    assert f"output folder {tmp_path / 'run'} cannot be made or written" in error(capsys)
+
+
 @pytest.mark.parametrize("place", OURS)
 def test_a_full_disk_is_named_and_leaves_what_was_there(
     place, train, tmp_path, monkeypatch, capsys

@@ -84,8 +84,8 @@ def test_fine_tuning_keeps_the_scale_of_the_weights(
     card = trained("--from", scaled, *options, tiny=TINY[:-2])
     assert card["fov_diameter"] == diameter and card["field_angles"] == [angle]
     assert card["pixels_per_degree"] == pytest.approx(2.5, abs=0.02)
-    text = capsys.readouterr().out
-    assert ("Field angle: 45 degrees assumed; --field-angle" in text) == assumed
+    told = "warning: Field angle of 45 degrees assumed; say the right one with --field-angle."
+    assert (told in capsys.readouterr().err) == assumed
 
 
 def test_a_detector_stores_its_scale_too(tmp_path, capsys, monkeypatch):

@@ -83,6 +83,28 @@ def test_only_a_gross_difference_is_named_with_both_angles(said, suggested):
         assert f"about {suggested:.0f} degrees, not {said:g}" in warnings[0]
 
 
+def test_the_set_up_page_says_how_often_a_wrong_angle_is_doubted():
+    tested = read_json(RESULTS / "disc_angle.json")["summary"]["test"]
+
+    def said(factor, names=tuple(tested)):
+        shares = ((tested[name]["said_of_wrong_angle"][factor], name) for name in names)
+        return sum(round(share * tested[name]["photographs"]) for share, name in shares)
+
+    page = " ".join((ROOT / "book" / "setup.md").read_text(encoding="utf-8").split())
+    photographs = {name: one["photographs"] for name, one in tested.items()}
+    assert said("2") == sum(one["discs"] for one in tested.values())  # all but those without a disc
+    assert f"Of {sum(photographs.values())} test photographs by three cameras" in page
+    assert f"it came in {said('2')} where twice the right angle was said" in page
+    others = ("IDRiD", "HRF")
+    assert (
+        f"it came in {said('1.5', ['CHASE_DB1'])} of {photographs['CHASE_DB1']} photographs of "
+        f"CHASE_DB1, and in {said('1.5', others)} of {sum(photographs[n] for n in others)} of "
+        "IDRiD and HRF."
+    ) in page
+    doubted = sum(one["said_of_right_angle"] * one["photographs"] for one in tested.values())
+    assert f"Of the right angles {doubted:.0f} was doubted" in page
+
+
 def test_the_constants_are_those_that_were_measured():
     stored = read_json(RESULTS / "disc_angle.json")
     assert stored["used"] == {

@@ -15,6 +15,7 @@ import torch
 from build_kernel import digest
 from PIL import Image, ImageCms
 
+from benchmarks.common.files import RESULTS, read_json
 from book._ext.live_page import NETWORKS, about, bounds, model, scripts, settings
 from retina_course import make_fundus, segment, weights
 from retina_course.data.datasets import ChaseDB1
@@ -208,6 +209,15 @@ def test_grey_is_unusual_for_networks_that_learned_from_colours(tmp_path):
     assert "tinted" in " ".join(tinted["unusual"]) and plain["unusual"] == []
 
 
+def test_the_page_says_where_the_thresholds_come_from():
+    page = " ".join((SCRIPTS.parents[1] / "live.md").read_text(encoding="utf-8").split())
+    held_out = [n for n in NETWORKS if "held-out" in weights.load(n)[1].get("threshold_from", "")]
+    assert held_out == ["unet_small_any_camera"]
+    assert (
+        "For UNetSmall *for any camera* it was chosen on photographs that a second network" in page
+    )
+
+
 @needs_node
 def test_the_circle_of_an_optic_disc_follows_from_field_and_angle(tmp_path):
     told = settings(SCRIPTS)["disc"]
@@ -220,7 +230,13 @@ def test_the_circle_of_an_optic_disc_follows_from_field_and_angle(tmp_path):
     assert run(tmp_path, jobs) == pytest.approx(expected)
     assert told["angles"] == disc_angle.PLAUSIBLE
     page = " ".join((SCRIPTS.parents[1] / "live.md").read_text(encoding="utf-8").split())
-    assert f"equally wide, {disc_angle.DISC_DEGREES:g} degrees" in page
+    measured = read_json(RESULTS / "disc_angle.json")["summary"]["train"]
+    width = {
+        name: disc_angle.DISC_DEGREES / one["ratio"]["median"] for name, one in measured.items()
+    }
+    told = ", ".join(f"{width[name]:.1f} for {name}" for name in ("CHASE_DB1", "IDRiD", "HRF"))
+    assert f"{disc_angle.DISC_DEGREES:g} degrees of the retina wide on average" in page
+    assert f"over three cameras: {told}." in page
     assert f"more than a factor of {disc_angle.DIFFERS:g} is" in page
 
 
