@@ -79,8 +79,8 @@ ERROR_MAP = """(() => {
 })()"""
 # Buttons of the header, lists of pages and headings, focused by keyboard: is there a ring?
 RINGS = """[...document.querySelectorAll(
-  ".bd-header-article :is(a, button), nav.bd-links a, .toc-entry a, main a")]
-  .filter((button) => button.offsetParent && button.tabIndex >= 0)
+  ".bd-header-article :is(a, button), nav.bd-links :is(a, summary), .toc-entry a, main a")]
+  .filter((button) => button.checkVisibility() && button.tabIndex >= 0)
   .map((button) => {
     button.focus({ focusVisible: true });
     const style = getComputedStyle(button);
