@@ -229,7 +229,7 @@ def test_on_paper_figures_leave_room_and_keep_their_shape_and_long_tables_break(
     tables = page.evaluate("""[...document.querySelectorAll('figure:has(table)')].map(
       (f) => [f.querySelectorAll('tbody > tr').length, getComputedStyle(f).breakInside])""")
     page.call("Emulation.setEmulatedMedia", media="")
-    assert len(images) > 5 and max(height for height, _ in images) <= 492  # 13 cm
+    assert len(images) > 5 and max(height for height, _ in images) <= 416  # 11 cm
     assert all(in_shape for _, in_shape in images), images
     assert {(rows > 8, how) for rows, how in tables} == {(True, "auto"), (False, "avoid")}
 
