@@ -61,7 +61,7 @@ class Place:
         own = re.escape(self.name.removesuffix(".ipynb"))
         text = re.sub(rf"\]\({base}notebooks/{own}\.html#", "](#", text)
         text = re.sub(rf"\]\({base}notebooks/(\w+)\.html", r"](\1.ipynb", text)
-        return re.sub(rf"\]\({base}book/(\w+)\.html", r"](../book/\1.md", text)
+        return re.sub(rf"\]\({base}book/([\w/]+)\.html", r"](../book/\1.md", text)
 
     def badges(self) -> str:
         """Links to this notebook in Colab, on GitHub and in the book."""

@@ -2,6 +2,12 @@
 
 import re
 
+from numpy.typing import ArrayLike
+from sphinx.util.typing import stringify_annotation
+
+# Types of NumPy that Sphinx writes out in full; the second holds the type of the numbers.
+ARRAY_LIKE = stringify_annotation(ArrayLike, "smart")
+ARRAY = re.compile(r"~numpy\.ndarray\[tuple\[~typing\.Any, \.\.\.\], ~numpy\.dtype\[([~\w.]+)\]\]")
 EMPTY_HEADER = re.compile(
     r"<thead>\s*<tr[^>]*>(?:\s*<th[^>]*>(?:<p></p>)?</th>)+\s*</tr>\s*</thead>"
 )
@@ -45,7 +51,20 @@ def add_chapter_links(app, pagename, templatename, context, doctree):
     context["body"] = context["body"].replace("</h1>", links, 1)
 
 
+def name_types(app, what, name, thing, options, *signature):
+    """Arguments and result of a function with NumPy's types named as in the source."""
+    named = (part and part.replace(ARRAY_LIKE, "~numpy.typing.ArrayLike") for part in signature)
+    return tuple(part and ARRAY.sub(r"~numpy.typing.NDArray[\1]", part) for part in named)
+
+
+def skip_fields(app, what, name, thing, skip, options):
+    """Fields of a named tuple: its class lists them, and they say nothing of their own."""
+    return True if type(thing).__name__ == "_tuplegetter" else None
+
+
 def setup(app):
+    app.connect("autodoc-process-signature", name_types)
+    app.connect("autodoc-skip-member", skip_fields)
     app.connect("html-page-context", mend_for_screen_readers)
     app.connect("html-page-context", add_chapter_links)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -83,7 +83,7 @@ def links_inside(app, docname, source):
         page = f"{name}.ipynb" if folder == "notebooks" else f"../book/{name}.md"
         return f"]({page}{anchor or ''})"
 
-    source[0] = re.sub(rf"\]\({base}(\w+)/(\w+)\.html(#[^)\s]+)?\)", inside, source[0])
+    source[0] = re.sub(rf"\]\({base}(\w+)/([\w/]+)\.html(#[^)\s]+)?\)", inside, source[0])
 
 
 def add_anchors(app, doctree):

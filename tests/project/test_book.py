@@ -150,8 +150,8 @@ def test_every_figure_has_a_text_in_its_place(page):
 
 
 def test_the_site_has_the_pages_of_the_table_of_contents():
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    listed = {toc["root"], *(c["file"] for part in toc["parts"] for c in part["chapters"])}
+    toc = (ROOT / "_toc.yml").read_text(encoding="utf-8")
+    listed = set(re.findall(r"(?:root|file): (\S+)", toc))
     built = {page.relative_to(SITE).with_suffix("").as_posix() for page in PAGES}
     assert built - {"index", "404", "search", "genindex", "py-modindex"} == listed
 

@@ -1,7 +1,10 @@
 """The built site as a whole: what search engines read, numbers of figures, weight."""
 
+import pkgutil
 import re
+from importlib import import_module
 from pathlib import Path
+from types import FunctionType
 
 import nbformat
 import pytest
@@ -10,6 +13,7 @@ from PIL import Image
 from run_notebooks import ROOT
 from test_book import BARE, PAGES, SITE, anchors, config, links, loaded, named
 
+import retina_course
 from book._ext.light_pages import lighten_images
 from retina_course import make_fundus
 
@@ -107,9 +111,9 @@ def test_the_first_cell_of_a_row_is_its_header_unless_it_is_empty():
     assert len(headers) > 500 and all(headers)
 
 
-def test_landing_page_and_chapters_are_light_before_the_first_scroll():
+def test_pages_are_light_before_the_first_scroll():
     """Bytes as they lie on disk; a host sends a third of them."""
-    for page in [SITE / "book" / "intro.html", *(SITE / "notebooks").glob("*.html")]:
+    for page in READ:
         first = [tag for tag in named(page, "img") if tag.at.get("loading") != "lazy"]
         waits = {tag.at["src"] for tag in named(page, "img")} - {tag.at["src"] for tag in first}
         files = {(page.parent / link.split("?")[0]).resolve() for link in loaded(page)}
@@ -118,6 +122,27 @@ def test_landing_page_and_chapters_are_light_before_the_first_scroll():
         weight = page.stat().st_size + sum(file.stat().st_size for file in files)
         limit = 500_000 if page.stem == "intro" else 1_000_000
         assert weight < limit, (page, weight)
+
+
+def exported() -> dict[object, set[str]]:
+    """Functions and classes that the package and its rooms hand out, each with all its names."""
+    found = pkgutil.walk_packages(retina_course.__path__, "retina_course.")
+    rooms = [m.name for m in found if m.ispkg and m.name != "retina_course.cli"]
+    names: dict[object, set[str]] = {}
+    for room in [retina_course, *map(import_module, rooms)]:
+        for name in getattr(room, "__all__", ()):
+            thing = getattr(room, name)
+            if isinstance(thing, (type, FunctionType)):
+                own = f"{thing.__module__}.{thing.__qualname__}"
+                names.setdefault(thing, {own}).add(f"{room.__name__}.{name}")
+    return names
+
+
+def test_the_reference_has_every_function_and_class_that_a_room_exports():
+    described = set.union(*(anchors(page) for page in (SITE / "book" / "api").glob("*.html")))
+    every = exported().values()
+    assert len(every) > 100
+    assert [names for names in every if not names & described] == []
 
 
 def test_photographs_that_notebooks_store_as_png_are_shown_lighter(tmp_path):
