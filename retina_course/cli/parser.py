@@ -212,8 +212,7 @@ def _evaluate(add: AddParser) -> None:
         "retina-course evaluate --data HRF --weights mine/unet_small.safetensors --json hrf.json",
         "Scores pixels inside the field of view at native size: pooled over all photographs, and "
         "mean and standard deviation over photographs, beside a second observer (where the set "
-        "has one) and the empty prediction. The threshold comes with the weights, from their "
-        "training images.",
+        "has one) and the empty prediction. The threshold comes with the weights.",
     )
     add_data(parser)
     add_field_angle(parser, f"that of a published set, else {DEFAULT_FIELD_ANGLE:g}")
