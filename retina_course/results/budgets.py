@@ -69,7 +69,7 @@ def equal_compute() -> Table:
     Examples
     --------
     >>> from retina_course import results
-    >>> results.equal_compute().head  # doctest: +SKIP
+    >>> results.equal_compute().head
     ['Network', 'Steps', 'Seconds a step', 'CPU seconds', 'AUC', 'F1']
     """
     stored = read_all(".json", "equal_compute")
