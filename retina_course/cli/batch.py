@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -27,6 +26,7 @@ from retina_course.cli.field_angles import (
     photograph_angles,
     scale_facts,
 )
+from retina_course.cli.found import Found
 from retina_course.cli.listing import Photo, find_masks, left_out, list_photographs, same_results
 from retina_course.cli.output import clear_up, make_folder, memory_errors, message
 from retina_course.cli.own_files import PROGRAM, check_outputs, encode, mark_of
@@ -40,28 +40,6 @@ from retina_course.inference.quality import photograph_warnings
 from retina_course.inference.scale import SCALE_KEYS, describe_scale, used_field_angle
 
 SHOWN = 12  # hexadecimal digits of a digest in the table
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a network found in a photograph.
-
-    Parameters
-    ----------
-    summary : str
-        For the terminal.
-    values : mapping
-        For the table, by column.
-    files : mapping
-        Pixels, or a mapping for JSON, by the ending of the file's name.
-    warnings : list of str
-        Sentences.
-    """
-
-    summary: str
-    values: Mapping[str, Any]
-    files: Mapping[str, np.ndarray | Mapping[str, Any]]
-    warnings: list[str]
 
 
 @dataclass(frozen=True)

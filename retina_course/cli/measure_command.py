@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from retina_course import weights as trained_weights
-from retina_course.cli.batch import Batch, Found
+from retina_course.cli.batch import Batch
 from retina_course.cli.field_angles import DETECTOR, Angle, not_given
+from retina_course.cli.found import Found
 from retina_course.cli.inputs import choose_threshold, refuse_detector
 from retina_course.cli.measured_errors import (
     EXCESS,
