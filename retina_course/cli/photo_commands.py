@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from retina_course import weights as trained_weights
 from retina_course.cli.batch import SHOWN, Batch
-from retina_course.cli.found import Found
 from retina_course.cli.field_angles import Angle, scale_facts
+from retina_course.cli.found import Found
 from retina_course.cli.inputs import choose_threshold, refuse_detector, refuse_segmentor
 from retina_course.data.reading import printable
 from retina_course.figures.plotting import BOX_COLOURS, overlay_image
