@@ -79,13 +79,20 @@ def _plain(node: object) -> object:
 
 def imported(path: Path, root: Path) -> set[Path]:
     """The files of this repository that a file imports."""
-    found = set()
+    found = {find(*names, root) for names in _imports(path, path.stat().st_mtime_ns)}
+    return {file for file in found if file is not None}
+
+
+@functools.cache
+def _imports(path: Path, changed: int) -> list[tuple[str, str | None]]:
+    """Module and name of each import of a file: many programs import the same files."""
+    found: list[tuple[str, str | None]] = []
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
-            found |= {find(alias.name, None, root) for alias in node.names}
+            found += [(alias.name, None) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {find(node.module, alias.name, root) for alias in node.names}
-    return {file for file in found if file is not None}
+            found += [(node.module, alias.name) for alias in node.names]
+    return found
 
 
 def find(module: str, name: str | None, root: Path) -> Path | None:
