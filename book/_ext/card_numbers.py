@@ -179,7 +179,9 @@ def warned(name: str, card: Card) -> dict[str, Any] | None:
     told = np.array([p["expected_f1"] < low for p in photographs])
     poor = np.array([p["f1"] < POOR for p in photographs])
     whole = np.array([p["damage"] == "as it is" for p in photographs])
+    fair = ~whole & ~poor  # damaged, and still a map of use
     counts = {"poor": poor, "found": told & poor, "whole": whole, "false": told & whole}
+    counts |= {"fair": fair, "of_fair": told & fair}
     return {"bound": POOR} | {key: int(count.sum()) for key, count in counts.items()}
 
 
