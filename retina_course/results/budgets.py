@@ -70,7 +70,7 @@ def equal_compute() -> Table:
     --------
     >>> from retina_course import results
     >>> results.equal_compute().head
-    ['Network', 'Steps', 'Seconds a step', 'CPU seconds', 'AUC', 'F1']
+    ['Network', 'Steps', 'AUC', 'F1', 'Seconds a step', 'CPU seconds']
     """
     stored = read_all(".json", "equal_compute")
     if not stored:
@@ -84,8 +84,8 @@ def equal_compute() -> Table:
     for run in sorted(stored, key=lambda run: -run["flips"]["pooled"]["auc"]):
         scores = [f"{run['flips']['pooled'][score]:.4f}" for score in ("auc", "f1")]
         cost = [f"{run['step_seconds']:.2f}", f"{run['cpu_seconds']:.0f}"]
-        rows.append([run["network"], f"{run['recipe']['steps']:,}", *cost, *scores])
-    return Table(["Network", "Steps", "Seconds a step", "CPU seconds", "AUC", "F1"], rows)
+        rows.append([run["network"], f"{run['recipe']['steps']:,}", *scores, *cost])
+    return Table(["Network", "Steps", "AUC", "F1", "Seconds a step", "CPU seconds"], rows)
 
 
 def budget_scores(network: str) -> Table:

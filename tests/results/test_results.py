@@ -111,8 +111,8 @@ def test_equal_compute_is_sorted_by_auc_and_has_one_training_time(monkeypatch):
     rows = [row("segnet", 0.8), row("w_net", 0.9)]
     monkeypatch.setattr(budgets, "read_all", lambda *_: rows)
     assert results.equal_compute().rows == [
-        ["w_net", "1,200", "0.20", "240", "0.9000", "0.7500"],
-        ["segnet", "1,200", "0.20", "240", "0.8000", "0.7500"],
+        ["w_net", "1,200", "0.9000", "0.7500", "0.20", "240"],
+        ["segnet", "1,200", "0.8000", "0.7500", "0.20", "240"],
     ]
     rows.append(row("linknet", 0.7, minutes=8.0))
     with pytest.raises(ValueError, match=r"got rows of \[4.0, 8.0\] minutes"):
