@@ -8,7 +8,7 @@ SITE := _build/html
 # One thread a process: two pytest workers share the cores, and sums come out the same everywhere.
 ONE_THREAD := OMP_NUM_THREADS=1
 
-.PHONY: help setup book lab test notebooks results lint package-tests notebook-tests site clean
+.PHONY: help setup book lab test notebooks results lint site pytest clean
 
 help:
 	@echo "make book       build the book and say which page to open"
@@ -39,7 +39,7 @@ results: setup
 # Two cores: the slow half of the checks of the sources runs beside the build of the book.
 test: setup
 	@$(MAKE) --no-print-directory -j2 lint site
-	@$(MAKE) --no-print-directory package-tests notebook-tests
+	@$(MAKE) --no-print-directory pytest
 	@echo "All checks passed."
 
 lint: setup
@@ -53,13 +53,11 @@ site: setup
 	@rm -rf $(SITE)
 	$(BIN)/jupyter-book build . -W -n --keep-going --all
 
-# The tests of the book's pages need the built site, and are skipped without it.
-package-tests: setup
-	$(ONE_THREAD) CUDA_VISIBLE_DEVICES= $(BIN)/pytest tests retina_course -n 2 --dist loadfile
-
-# The stored outputs come from the CPU.
-notebook-tests: setup
-	$(ONE_THREAD) CUDA_VISIBLE_DEVICES= $(BIN)/pytest --nbval notebooks -n 2 --dist loadfile
+# The tests and the notebooks in one call, so that both cores are busy until the end. The tests of
+# the book's pages need the built site, and are skipped without it. The stored outputs come from
+# the CPU.
+pytest: setup
+	$(ONE_THREAD) CUDA_VISIBLE_DEVICES= $(BIN)/pytest tests retina_course --nbval notebooks -n 2 --dist loadfile
 
 clean:
 	rm -rf _build
