@@ -50,7 +50,8 @@ function retinaComputer(here) {
     }
     const given = beside ? await readCard(beside) : {};
     const scaled = given.pixels_per_degree || given.fov_diameter;
-    const card = { ...(scaled ? given : shipped.card), threshold: given.threshold ?? 0.5 };
+    const { threshold = 0.5, expected_f1 } = given; // how sure the shipped weights are says nothing of these
+    const card = { ...(scaled ? given : shipped.card), threshold, expected_f1 };
     retinaLoaded[file.name] = Promise.resolve({ ...shipped, card, tensors });
     return { name: file.name, card, given: Boolean(beside) };
   }

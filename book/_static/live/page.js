@@ -19,6 +19,7 @@
   const field = retinaField(settings.bounds);
   const photograph = retinaPhotograph(field, settings.bounds);
   const drawing = retinaDrawing(at("picture"));
+  const warnings = retinaWarnings(settings.bounds);
   const disc = retinaDisc(settings.disc, at("angle"));
 
   let photo = null; // { name, file, angle, remarks }, the angle of an example
@@ -85,7 +86,8 @@
         if (share > 0) at("progress").value = share;
       });
       const assumed = !photo.angle && !said;
-      Object.assign(result, { name, angle, assumed, plain: !kernel, chosen: model.card.threshold });
+      const { threshold: chosen, expected_f1: usual } = model.card;
+      Object.assign(result, { name, angle, assumed, plain: !kernel, chosen, usual });
       stop();
       show();
     } catch (error) {
@@ -103,18 +105,7 @@
     drawing.vessels(photograph.ownRows(result, result.width));
     setThreshold(result.chosen);
     disc.open(result);
-    const sentences = [...photo.remarks];
-    if (result.unusual.length) {
-      sentences.push("This may not be a usual fundus photograph. If it is not, do not trust the map.");
-      sentences.push(...result.unusual);
-    }
-    const { own, coarse, low, high } = result.scale;
-    if (coarse) {
-      sentences.push(
-        `The photograph has ${number(own, 1)} pixels per degree, fewer than those that the network ` +
-        `learned from (${number(low, 1)} to ${number(high, 1)}), so fine vessels are lost. Is the field angle right?`);
-    }
-    list(sentences);
+    list([...photo.remarks, ...warnings(result)]);
     at("controls").hidden = false;
   }
 
