@@ -96,6 +96,15 @@ const kinds = {
     }
   },
 
+  // The threshold of a reader's card, or why the card does not fit.
+  card({ text }) {
+    try {
+      console.log(JSON.stringify(retinaCard(text).threshold));
+    } catch (error) {
+      console.log(JSON.stringify(error.message));
+    }
+  },
+
   // The width of an optic disc in pixels.
   disc({ diameter, angle, degrees }) {
     console.log(retinaDiscWidth(diameter, angle, degrees));

@@ -152,7 +152,6 @@
       at("stage").hidden = false;
       at("stored").hidden = true;
       demo.dispatchEvent(new CustomEvent("live-photo", { detail: photo })); // for inside.js
-      at("status").scrollIntoView(); // on a phone the picture lies below the buttons
       await segment(decoded);
     } catch (error) {
       say(error.message);
@@ -203,9 +202,20 @@
     }
   }
 
+  // On a phone it lies, like the picture, below all the fields.
+  const showStatus = () => at("status").scrollIntoView();
+
   function receive(files) {
     if (files.some(({ name }) => /\.(safetensors|json)$/i.test(name))) adopt(files);
-    else if (files.length) take(files[0], files[0].name);
+    else if (files.length) {
+      take(files[0], files[0].name);
+      showStatus();
+    }
+  }
+
+  function takeExample(number) {
+    const { jpeg, name, angle } = settings.examples[number];
+    take(new Blob([computer.fromBase64(jpeg)], { type: "image/jpeg" }), name, angle);
   }
 
   function group(label) {
@@ -236,10 +246,9 @@
     });
   }
   for (const button of document.querySelectorAll("[data-live-example]")) {
-    const example = settings.examples[button.dataset.liveExample];
     button.addEventListener("click", () => {
-      const file = new Blob([computer.fromBase64(example.jpeg)], { type: "image/jpeg" });
-      take(file, example.name, example.angle);
+      takeExample(button.dataset.liveExample);
+      showStatus();
     });
   }
   // "input" as well: who types an angle and drops a photograph has not left the field yet.
@@ -270,6 +279,7 @@
     savePicture(16, "probability", (p) => Math.round(65535 * p)));
 
   const demo = at("demo");
+  demo.addEventListener("live-example", () => takeExample(0)); // asked for by inside.js
   demo.addEventListener("dragover", (event) => event.preventDefault());
   demo.addEventListener("drop", (event) => {
     event.preventDefault();
