@@ -10,7 +10,7 @@ from typing import Any
 from retina_course import weights
 from retina_course.data import reading
 from retina_course.data.field_angles import WIDEST
-from retina_course.inference import DEFAULT_FIELD_ANGLE, colours, quality
+from retina_course.inference import DEFAULT_FIELD_ANGLE, colours, doubt, quality
 from retina_course.inference.disc_angle import DISC_DEGREES, PLAUSIBLE
 from retina_course.inference.scale import SCALE_KEYS
 from retina_course.inference.tiles import tiling
@@ -25,7 +25,7 @@ GROUPS = {
     "for one camera": ["unet_small", "unet_large", "retina_segmentor"],
 }
 NETWORKS = [name for names in GROUPS.values() for name in names]
-CARD_KEYS = (*SCALE_KEYS, "fov_diameter", "colours", "threshold")
+CARD_KEYS = (*SCALE_KEYS, "fov_diameter", "colours", "threshold", "expected_f1")
 EXAMPLES = {"example_chase.jpg": 30, "example_idrid.jpg": 50}  # field angles in degrees
 
 
@@ -43,6 +43,9 @@ def bounds() -> dict[str, float]:
         "disc": quality.DISC,
         "fewVessels": quality.FEW_VESSELS,
         "manyVessels": quality.MANY_VESSELS,
+        "enlarged": quality.ENLARGED,
+        "reduced": quality.REDUCED,
+        "doubt": doubt.MARGIN,
     }
 
 

@@ -6,7 +6,7 @@ const vm = require("vm");
 
 const [scripts, jobs] = process.argv.slice(2);
 globalThis.window = globalThis;
-const parts = ["weights", "network", "memory", "field", "photograph", "worker", "picture", "kernel", "disc"];
+const parts = ["weights", "network", "memory", "field", "photograph", "worker", "warnings", "picture", "kernel", "disc"];
 for (const name of [...parts, "checkpoint", "inside_worker"]) {
   vm.runInThisContext(fs.readFileSync(path.join(scripts, `${name}.js`), "utf8"), { filename: name });
 }
@@ -64,8 +64,9 @@ const kinds = {
     for (let y = 0; y < height; y++) out.set(row(y), y * width);
     write(job.out, out);
     write(`${job.out}.field`, result.mask);
-    const { unusual, counts, scale, box, seconds } = result;
-    console.log(JSON.stringify({ unusual, counts, scale, box, seconds }));
+    const { unusual, counts, expected, scale, box, seconds } = result;
+    const said = retinaWarnings(job.bounds)({ ...result, usual: job.network.card.expected_f1 });
+    console.log(JSON.stringify({ unusual, counts, expected, said, scale, box, seconds }));
   },
 
   // Feature maps, with skip connections cut and the photograph made worse: what the worker of
@@ -90,6 +91,15 @@ const kinds = {
     const own = new Uint8Array(fs.readFileSync(job.file));
     try {
       console.log(JSON.stringify(Object.keys(retinaCheckpoint()(own, shipped, retinaWeights())).sort()));
+    } catch (error) {
+      console.log(JSON.stringify(error.message));
+    }
+  },
+
+  // The threshold of a reader's card, or why the card does not fit.
+  card({ text }) {
+    try {
+      console.log(JSON.stringify(retinaCard(text).threshold));
     } catch (error) {
       console.log(JSON.stringify(error.message));
     }

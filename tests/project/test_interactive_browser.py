@@ -4,10 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from chromium import CHROMIUM, Page
 from PIL import Image
 
-from retina_course import create_model, make_fundus, weights
+from retina_course import create_model, make_fundus, shapes, weights
 
 BUILT = Path(__file__).parents[2] / "_build" / "html" / "book"
 PAGES = ["shape_calculator", "interactive", "live"]
@@ -65,6 +66,31 @@ def test_the_shape_calculator_answers(page):
     assert f"{total:,} parameters" in text(page, "shape-status")
     set_value(page, "shape-option-fold", "")
     assert "fold must be a positive integer, got nothing." in text(page, "shape-status")
+
+
+class Detection(torch.nn.Module):
+    """What the detector of Retina U-Net computes to find boxes."""
+
+    def __init__(self):
+        super().__init__()
+        self.network = create_model("retina_unet_detector").network
+
+    def forward(self, image):
+        return self.network(image, segment=False)
+
+
+def test_the_shape_calculator_says_what_detection_does_without(page):
+    page.open((BUILT / "shape_calculator.html").as_uri())
+    set_value(page, "shape-network", "retina_unet_detector", "change")
+    size = (1, 3, 256, 256)
+    whole = shapes.macs(create_model("retina_unet_detector").network, size)
+    less = whole - shapes.macs(Detection(), size)
+    said = text(page, "shape-status")
+    assert f"{whole:,} multiply-accumulates" in said
+    assert f"The last 4 layers, with {less:,} of the MACs, make the segmentation" in said
+    set_value(page, "shape-network", "retina_net", "change")
+    assert "The heads look" in text(page, "shape-status")
+    assert "The last" not in text(page, "shape-status")
 
 
 def test_figures_answer_to_the_keyboard(page):

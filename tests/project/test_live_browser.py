@@ -202,6 +202,7 @@ def test_the_circle_is_as_wide_as_a_disc_at_the_angle_and_can_be_moved(page):
         deviceScaleFactor=2,
         mobile=True,
     )
+    page.call("Emulation.setTouchEmulationEnabled", enabled=True)
     page.evaluate("document.querySelector('[data-live-example]').click()")
     field = int(re.search(r"The field is ([\d,]+) pixels", page.wait(DONE))[1].replace(",", ""))
     assert page.evaluate(f"{PLACE}.width") == 0  # hidden until asked for
@@ -240,6 +241,17 @@ def test_the_circle_is_as_wide_as_a_disc_at_the_angle_and_can_be_moved(page):
     dragged = page.evaluate(PLACE)
     assert dragged["x"] == pytest.approx(after["x"] - 40, abs=1)
     assert dragged["y"] == pytest.approx(after["y"] + 30, abs=1)
+    finger = {"x": there["x"], "y": there["y"]}
+    page.call("Input.dispatchTouchEvent", type="touchStart", touchPoints=[finger])
+    for step in range(1, 7):
+        points = [{"x": finger["x"] + 5 * step, "y": finger["y"] - 5 * step}]
+        page.call("Input.dispatchTouchEvent", type="touchMove", touchPoints=points)
+        page.evaluate("new Promise(requestAnimationFrame)")
+    page.call("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
+    touched = page.evaluate(PLACE)
+    assert touched["x"] == pytest.approx(dragged["x"] + 30, abs=1)
+    assert touched["y"] == pytest.approx(dragged["y"] - 30, abs=1)
+    there, dragged = {"x": there["x"] + 30, "y": there["y"] - 30}, touched
     for kind in ("mousePressed", "mouseReleased"):  # a click beside it
         page.call("Input.dispatchMouseEvent", type=kind, **{**there, "y": there["y"] + 90}, **mouse)
     assert page.evaluate(PLACE)["y"] == pytest.approx(dragged["y"] + 90, abs=1)

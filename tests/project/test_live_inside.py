@@ -1,5 +1,7 @@
 """Look into the network, on the live page: its feature maps are those of torch."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -131,4 +133,24 @@ def test_a_checkpoint_is_read_or_refused_with_a_reason(tmp_path):
     names = sorted(name for name, tensor in own.items() if tensor.is_floating_point())
     assert answers[: len(fits)] == [names] * len(fits)
     for reason, answer in zip(refused, answers[len(fits) :], strict=True):
+        assert reason in answer, (reason, answer)
+
+
+@needs_node
+def test_a_card_is_read_or_refused_with_a_reason(tmp_path):
+    card = {"model": "unet_small", "threshold": 0.25, "fov_diameter": 640}
+    refused = {
+        'model is "unet_large"': card | {"model": "unet_large"},
+        'threshold is "high"; this page expects a number between 0 and 1': card
+        | {"threshold": "high"},
+        "threshold is 1": card | {"threshold": 1},
+        "pixels_per_degree is -3": card | {"pixels_per_degree": -3},
+        "pixels_per_degree_range is 20": card | {"pixels_per_degree_range": 20},
+        "holds no names": [1, 2],
+    }
+    texts = [json.dumps(one) for one in (card, weights.load(NAME)[1], *refused.values())]
+    jobs = [{"kind": "card", "text": text} for text in [*texts, "{", "null"]]
+    given, shipped, *answers = run(tmp_path, jobs)
+    assert given == 0.25 and shipped == weights.load(NAME)[1]["threshold"]
+    for reason, answer in zip([*refused, "not a JSON", "holds no names"], answers, strict=True):
         assert reason in answer, (reason, answer)

@@ -35,9 +35,12 @@ WIDE_FORMULA = SITE / "notebooks" / "03_losses.html"
 WIDE_TABLE = SITE / "notebooks" / "14_benchmark.html"
 # What sticks out of the screen, and does not scroll in a box of its own.
 TOO_WIDE = "document.documentElement.scrollWidth - innerWidth"
+# Titles of the page before and after that are cut off at the end of their link.
+CUT_TITLES = """[...document.querySelectorAll(".prev-next-title")].filter((title) =>
+  title.getBoundingClientRect().right > title.closest("a").getBoundingClientRect().right).length"""
 # The first column of the widest table, when the table is scrolled to its end.
-FIRST_COLUMN = """(() => {
-  const boxes = [...document.querySelectorAll(".cell_output .text_html")];
+FIRST_COLUMN = """((kind) => {
+  const boxes = [...document.querySelectorAll(kind)];
   const excess = (box) => box.scrollWidth - box.clientWidth;
   const box = boxes.sort((a, b) => excess(b) - excess(a))[0];
   box.scrollLeft = 1e6;
@@ -47,7 +50,7 @@ FIRST_COLUMN = """(() => {
     scrolled: box.scrollLeft, seen: cell.left >= frame.left - 1 && cell.right <= frame.right,
     role: box.getAttribute("role"), name: box.getAttribute("aria-label"), stop: box.tabIndex,
   };
-})()"""
+})"""
 # The widest formula: how far it goes beyond its box, and where its first symbol stands.
 FORMULA = """(() => {
   const boxes = [...document.querySelectorAll("div.math")];
@@ -107,7 +110,7 @@ def test_no_page_asks_for_anything_complains_or_is_wider_than_a_phone(page):
         page.open(path.as_uri())
         for width in (390, 320):
             resize(page, width)
-            if page.evaluate(TOO_WIDE) > 0:
+            if page.evaluate(TOO_WIDE) > 0 or page.evaluate(CUT_TITLES):
                 wide.append((path.relative_to(SITE).as_posix(), width))
     assert wide == []
     assert [url for url in page.requests if not url.startswith(("file:", "data:", "blob:"))] == []
@@ -117,10 +120,17 @@ def test_no_page_asks_for_anything_complains_or_is_wider_than_a_phone(page):
 def test_a_wide_table_keeps_its_first_column_and_has_a_name(page):
     resize(page, 390)
     page.open(WIDE_TABLE.as_uri())
-    found = page.evaluate(FIRST_COLUMN)
+    found = page.evaluate(f"{FIRST_COLUMN}('.cell_output .text_html')")
     assert found["scrolled"] > 0 and found["seen"], found
     assert found["role"] == "group" and found["name"].startswith("Table 14."), found
     assert found["stop"] == 0
+
+
+def test_a_wide_table_of_the_text_keeps_its_first_column(page):
+    resize(page, 390)
+    page.open((SITE / "book" / "instructors.html").as_uri())
+    found = page.evaluate(f"{FIRST_COLUMN}('.pst-scrollable-table-container')")
+    assert found["scrolled"] > 0 and found["seen"] and found["stop"] == 0, found
 
 
 def test_a_wide_formula_scrolls_in_its_own_box_from_its_beginning(page):

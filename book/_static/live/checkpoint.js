@@ -39,3 +39,32 @@ function retinaCheckpoint() {
     return found;
   };
 }
+
+// What the page uses of the card beside a checkpoint; a wrong number would give a wrong map without
+// a word.
+function retinaCard(text) {
+  const positive = (value) => typeof value === "number" && value > 0;
+  const range = (value) => Array.isArray(value) && value.length === 2 && value.every(positive);
+  const RULES = {
+    model: ["\"unet_small\"", (value) => value === "unet_small"],
+    threshold: ["a number between 0 and 1", (value) => positive(value) && value < 1],
+    pixels_per_degree: ["a positive number", positive],
+    pixels_per_degree_range: ["two positive numbers", range],
+    fov_diameter: ["a positive number", positive],
+    expected_f1: ["two positive numbers", range],
+  };
+  let card;
+  try {
+    card = JSON.parse(text);
+  } catch {
+    throw new Error("it is not a JSON file.");
+  }
+  if (Object.prototype.toString.call(card) !== "[object Object]") throw new Error("it holds no names and values.");
+  for (const [name, [expected, fits]] of Object.entries(RULES)) {
+    const value = card[name] ?? null;
+    if (value !== null && !fits(value)) {
+      throw new Error(`${name} is ${JSON.stringify(value)}; this page expects ${expected}.`);
+    }
+  }
+  return card;
+}

@@ -50,16 +50,20 @@ function retinaComputer(here) {
     }
     const given = beside ? await readCard(beside) : {};
     const scaled = given.pixels_per_degree || given.fov_diameter;
-    const card = { ...(scaled ? given : shipped.card), threshold: given.threshold ?? 0.5 };
+    const card = {
+      ...(scaled ? given : shipped.card),
+      threshold: given.threshold ?? 0.5,
+      expected_f1: given.expected_f1, // that of the shipped weights says nothing of these
+    };
     retinaLoaded[file.name] = Promise.resolve({ ...shipped, card, tensors });
     return { name: file.name, card, given: Boolean(beside) };
   }
 
   async function readCard(file) {
     try {
-      return Object(JSON.parse(await file.text()));
-    } catch {
-      throw new Error(`${file.name} is not a JSON file.`);
+      return retinaCard(await file.text());
+    } catch (error) {
+      throw new Error(`The card ${file.name} does not fit: ${error.message}`);
     }
   }
 

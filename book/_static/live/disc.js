@@ -72,6 +72,8 @@ function retinaDisc({ degrees, angles }, angleField) {
     event.preventDefault(); // the page does not scroll
     move(middle.x + step * way[0], middle.y + step * way[1]);
   });
+  // A finger on the circle moves it and not the page; `touch-action` does nothing inside an SVG.
+  circle.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
   let grip = null; // from the pointer to the circle's middle
   circle.addEventListener("pointerdown", (event) => {
     const { x, y } = place(event);

@@ -41,7 +41,8 @@
     }
     say(`UNetSmall is looking at ${photo.name}.`);
     worker?.terminate();
-    [worker, busy, waiting] = [null, false, null];
+    [worker, waiting] = [null, null];
+    isBusy(false);
     try {
       const model = await computer.load(at("weights").value);
       const decoded = await picture.decode(photo.file);
@@ -66,8 +67,13 @@
 
   const sliders = () => Object.fromEntries(Object.keys(SLIDERS).map((name) => [name, Number(at(name).value)]));
 
+  function isBusy(now) {
+    busy = now;
+    at("demo").ariaBusy = now; // until then the numbers are those of before
+  }
+
   function send(opening) {
-    busy = true;
+    isBusy(true);
     worker.postMessage({ open: opening, look: { ...asked, ...sliders() } });
   }
 
@@ -78,7 +84,7 @@
   }
 
   function answer({ result: found, error }) {
-    busy = false;
+    isBusy(false);
     if (error) {
       say(`It did not work: ${error}`);
       at("stage").hidden = true;
@@ -151,7 +157,7 @@
     if (photo) open();
     else {
       at("stage").hidden = false; // so that the example is opened when it comes
-      document.querySelector("[data-live-example]").click();
+      document.getElementById("live-demo").dispatchEvent(new Event("live-example"));
     }
   });
   at("weights").addEventListener("change", open);

@@ -19,6 +19,7 @@
   const field = retinaField(settings.bounds);
   const photograph = retinaPhotograph(field, settings.bounds);
   const drawing = retinaDrawing(at("picture"));
+  const warnings = retinaWarnings(settings.bounds);
   const disc = retinaDisc(settings.disc, at("angle"));
 
   let photo = null; // { name, file, angle, remarks }, the angle of an example
@@ -85,7 +86,8 @@
         if (share > 0) at("progress").value = share;
       });
       const assumed = !photo.angle && !said;
-      Object.assign(result, { name, angle, assumed, plain: !kernel, chosen: model.card.threshold });
+      const { threshold: chosen, expected_f1: usual } = model.card;
+      Object.assign(result, { name, angle, assumed, plain: !kernel, chosen, usual });
       stop();
       show();
     } catch (error) {
@@ -103,18 +105,7 @@
     drawing.vessels(photograph.ownRows(result, result.width));
     setThreshold(result.chosen);
     disc.open(result);
-    const sentences = [...photo.remarks];
-    if (result.unusual.length) {
-      sentences.push("This may not be a usual fundus photograph. If it is not, do not trust the map.");
-      sentences.push(...result.unusual);
-    }
-    const { own, coarse, low, high } = result.scale;
-    if (coarse) {
-      sentences.push(
-        `The photograph has ${number(own, 1)} pixels per degree, fewer than those that the network ` +
-        `learned from (${number(low, 1)} to ${number(high, 1)}), so fine vessels are lost. Is the field angle right?`);
-    }
-    list(sentences);
+    list([...photo.remarks, ...warnings(result)]);
     at("controls").hidden = false;
   }
 
@@ -161,7 +152,6 @@
       at("stage").hidden = false;
       at("stored").hidden = true;
       demo.dispatchEvent(new CustomEvent("live-photo", { detail: photo })); // for inside.js
-      at("status").scrollIntoView(); // on a phone the picture lies below the buttons
       await segment(decoded);
     } catch (error) {
       say(error.message);
@@ -212,9 +202,20 @@
     }
   }
 
+  // On a phone it lies, like the picture, below all the fields.
+  const showStatus = () => at("status").scrollIntoView();
+
   function receive(files) {
     if (files.some(({ name }) => /\.(safetensors|json)$/i.test(name))) adopt(files);
-    else if (files.length) take(files[0], files[0].name);
+    else if (files.length) {
+      take(files[0], files[0].name);
+      showStatus();
+    }
+  }
+
+  function takeExample(number) {
+    const { jpeg, name, angle } = settings.examples[number];
+    take(new Blob([computer.fromBase64(jpeg)], { type: "image/jpeg" }), name, angle);
   }
 
   function group(label) {
@@ -245,10 +246,9 @@
     });
   }
   for (const button of document.querySelectorAll("[data-live-example]")) {
-    const example = settings.examples[button.dataset.liveExample];
     button.addEventListener("click", () => {
-      const file = new Blob([computer.fromBase64(example.jpeg)], { type: "image/jpeg" });
-      take(file, example.name, example.angle);
+      takeExample(button.dataset.liveExample);
+      showStatus();
     });
   }
   // "input" as well: who types an angle and drops a photograph has not left the field yet.
@@ -279,6 +279,7 @@
     savePicture(16, "probability", (p) => Math.round(65535 * p)));
 
   const demo = at("demo");
+  demo.addEventListener("live-example", () => takeExample(0)); // asked for by inside.js
   demo.addEventListener("dragover", (event) => event.preventDefault());
   demo.addEventListener("drop", (event) => {
     event.preventDefault();

@@ -6,14 +6,21 @@ function retinaWorker() {
     return rows;
   }
 
-  // How many pixels of the field of view reach each threshold.
-  function countVessels(row, mask, width, height, thresholds) {
+  // How many pixels of the field of view reach each threshold, and the F1 that the map at the
+  // threshold `cut` has if its probabilities are right, as inference/doubt.py.
+  function countVessels(row, mask, width, height, thresholds, cut) {
     const sorted = Float32Array.from(thresholds);
     const counts = new Array(sorted.length + 1).fill(0);
+    let [called, ofCalled, ofAll] = [0, 0, 0]; // pixels that are called vessel, sums of probabilities
     for (let y = 0; y < height; y++) {
       const probabilities = row(y);
       for (let x = 0; x < width; x++) {
         if (!mask[y * width + x]) continue;
+        ofAll += probabilities[x];
+        if (probabilities[x] >= cut) {
+          called++;
+          ofCalled += probabilities[x];
+        }
         let reached = Math.min(sorted.length, Math.floor(probabilities[x] * 100));
         while (reached < sorted.length && probabilities[x] >= sorted[reached]) reached++;
         while (reached > 0 && probabilities[x] < sorted[reached - 1]) reached--;
@@ -21,7 +28,7 @@ function retinaWorker() {
       }
     }
     for (let i = sorted.length; i > 0; i--) counts[i - 1] += counts[i];
-    return counts.slice(1);
+    return { counts: counts.slice(1), expected: called && (2 * ofCalled) / (called + ofAll) };
   }
 
   function segment({ photo, angle, flips, kernel, memoryLimit, bounds, model, thresholds }, progress) {
@@ -41,9 +48,10 @@ function retinaWorker() {
     const { width, height } = photo;
     const { mask, box, part, scale, unusual } = seen;
     const row = photograph.ownRows({ mask, part, vessels }, width);
-    const counts = countVessels(row, mask, width, height, thresholds);
+    const cut = Math.fround(model.card.threshold);
+    const { counts, expected } = countVessels(row, mask, width, height, thresholds, cut);
     const seconds = (performance.now() - started) / 1000;
-    return { width, height, mask, box, part, scale, unusual, vessels, counts, seconds };
+    return { width, height, mask, box, part, scale, unusual, vessels, counts, expected, seconds };
   }
 
   return { segment };

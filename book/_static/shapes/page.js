@@ -99,6 +99,12 @@
       sentences.push(`The heads look at four levels with nine anchors in each cell, ${number(anchors)} ` +
         "anchors in all; their weights are counted once.");
     }
+    const segmentation = rows.slice(rows.map((one) => one.name).lastIndexOf("box_head.8") + 1);
+    if (heads.length && segmentation.length) {
+      const macs = segmentation.reduce((sum, one) => sum + one.macs, 0);
+      sentences.push(`The last ${segmentation.length} layers, with ${number(macs)} of the MACs, make the ` +
+        "segmentation: they run in training, and detection does without them.");
+    }
     return sentences.join(" ");
   }
 
