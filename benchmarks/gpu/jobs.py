@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from safetensors.torch import save_file
 from torch import nn
 
 from benchmarks.common.equal_budget import build, diameter, train
 from benchmarks.common.folds import FOLDS
+from benchmarks.common.kept_weights import in_half_precision
 from benchmarks.common.networks import training_precision
 from benchmarks.common.rows import smooth
 from benchmarks.common.scales import SCALES, best_threshold, by_probability, ranking_at
@@ -235,9 +235,4 @@ def wait_for(path: Path, folder: Path) -> None:
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
-    """Weights in half precision; the whole numbers of batch norm stay as they are."""
-    halves = {
-        name: value.detach().cpu().half() if value.is_floating_point() else value.cpu()
-        for name, value in model.state_dict().items()
-    }
-    save_file({name: value.contiguous() for name, value in halves.items()}, path)
+    path.write_bytes(in_half_precision(model.state_dict()))

@@ -23,7 +23,8 @@ from safetensors.torch import load
 
 from benchmarks.common.calibrated import calibrated, temperature_of
 from benchmarks.common.equal_budget import build
-from benchmarks.common.files import RESULTS, ROOT, RUNS, slug, write_json
+from benchmarks.common.files import RESULTS, RUNS, slug, write_json
+from benchmarks.common.kept_weights import KEPT, keep
 from benchmarks.common.protocol import recipe_row
 from benchmarks.common.scales import camera_card
 from benchmarks.common.shape_scores import shape_scores, tolerance_of_observers
@@ -38,8 +39,6 @@ from retina_course.training.any_camera import CameraRecipe
 from retina_course.training.recipe import Recipe
 
 EQUAL = RESULTS / "equal_budget"
-KEPT = ROOT / "benchmarks" / "weights" / "equal_budget"
-SMALL = 1_000_000  # bytes of weights that the repository can carry for each row
 Files = dict[str, bytes]
 
 
@@ -127,9 +126,8 @@ def take_up_row(
         row["shapes"].append({"name": photograph.name} | scores)
     name = f"{row['network']}_seed{row['seed']}_{device}"
     found = files.get(f"{row['name']}.safetensors")
-    if found is not None and len(found) < SMALL:
-        KEPT.mkdir(parents=True, exist_ok=True)
-        write_atomically(KEPT / f"{name}.safetensors", found)
+    if found is not None:
+        keep(found, KEPT / "equal_budget" / f"{name}.safetensors")
     write_json(EQUAL / f"{name}.json", row)
 
 

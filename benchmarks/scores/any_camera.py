@@ -22,9 +22,10 @@ from pathlib import Path
 
 from benchmarks.common.attempts import Attempts
 from benchmarks.common.camera_variants import EYE_SCALE, EYES
-from benchmarks.common.files import RESULTS, ROOT, read_json, write_json
+from benchmarks.common.files import RESULTS, read_json, write_json
 from benchmarks.common.folds import fold_of
 from benchmarks.common.index import Program
+from benchmarks.common.kept_weights import KEPT
 from benchmarks.common.networks import training_precision
 from benchmarks.common.provenance import provenance
 from benchmarks.common.rows import smooth
@@ -48,7 +49,6 @@ PROGRAM = Program(
     data=("CHASE_DB1", "HRF"),
 )
 ROWS = RESULTS / "any_camera"
-KEPT = ROOT / "benchmarks" / "weights" / "any_camera"
 OTHER_BATCHES = 100  # added to the seed of a piece that goes on from another: no crop comes again
 SYNTHETIC = 0.4  # share of the crops, where there are photographs too
 SOURCES: dict[str, tuple[str, ...]] = {
@@ -163,7 +163,7 @@ def run(
 
 def kept_weights(name: str, output: Path) -> Path:
     """The file with the weights of a piece: of this output, or kept in the repository."""
-    paths = [folder / name / "weights.safetensors" for folder in (output, KEPT)]
+    paths = [folder / name / "weights.safetensors" for folder in (output, KEPT / "any_camera")]
     for path in paths:
         if path.exists():
             return path

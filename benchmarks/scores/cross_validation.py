@@ -11,7 +11,8 @@ benchmarks/common/protocol.py; with flips; one seed.
 
 A run can be killed at any time and goes on where it was: inside a fold at the last checkpoint. A
 finished fold is never trained again, nor is a network whose row is there; delete the row and the
-output to have it made anew. The last checkpoint of each fold, with its weights, stays there.
+output to have it made anew. The last checkpoint of each fold, with its weights, stays there; small
+weights are kept in half precision in benchmarks/weights/cross_validation/.
 Writes retina_course/results/cross_validation/NETWORK.json. The data folder is RETINA_COURSE_DATA.
 """
 
@@ -24,6 +25,7 @@ from benchmarks.common.datasets import chase_facts
 from benchmarks.common.equal_budget import NAMES, budget, train
 from benchmarks.common.files import RESULTS, read_json, write_json
 from benchmarks.common.index import Program
+from benchmarks.common.kept_weights import KEPT, in_half_precision, keep
 from benchmarks.common.networks import training_precision
 from benchmarks.common.protocol import recipe_row, score
 from benchmarks.common.provenance import provenance
@@ -68,6 +70,7 @@ def main() -> None:
             folder = options.output / network / "_".join(children)
             found.append(fold(network, recipe, photographs, children, folder))
             print(f"{network}, without {children}: F1 {found[-1]['pooled']['f1']:.4f}", flush=True)
+        keep_weights(network, options.output / network)
         write_json(row, finished_row(network, recipe, found))
 
 
@@ -110,6 +113,13 @@ def fold(
     result |= {"seconds": history.seconds, "loss": smooth(history.loss)}
     write_json(done, result | {"provenance": read_json(begun)})
     return read_json(done)
+
+
+def keep_weights(network: str, output: Path) -> None:
+    """Of each fold, from its last checkpoint."""
+    for checkpoint in output.glob("*/checkpoint.pt"):
+        weights = in_half_precision(torch.load(checkpoint, weights_only=True)["model"])
+        keep(weights, KEPT / "cross_validation" / f"{network}_{checkpoint.parent.name}.safetensors")
 
 
 def finished_row(network: str, recipe: Recipe, found: list[dict]) -> dict:

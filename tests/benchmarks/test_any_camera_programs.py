@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from benchmarks.common import scales
 from benchmarks.common.files import read_json
+from benchmarks.common.kept_weights import KEPT
 from benchmarks.scores import any_camera, any_camera_test, camera_variants
 from retina_course import weights
 from retina_course.training.any_camera import CameraRecipe, synthetic_eyes
@@ -206,7 +207,7 @@ def test_a_piece_begins_with_kept_weights_and_sees_other_batches(tmp_path, monke
     for after in (None, "synthetic"):
         any_camera.run(f"x_{after}", "unet_small", "both", 0, recipe, tmp_path, after)
     plain, later = given
-    kept = any_camera.KEPT / "unet_small_synthetic_seed0" / "weights.safetensors"
+    kept = KEPT / "any_camera" / "unet_small_synthetic_seed0" / "weights.safetensors"
     assert plain["initial"] is None and plain["seed"] != later["seed"]
     for name, value in weights.load(kept)[0].state_dict().items():
         assert torch.equal(later["initial"][name], value)

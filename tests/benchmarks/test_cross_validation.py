@@ -31,6 +31,7 @@ def validate(photographs, tmp_path, monkeypatch):
 
     def run(output, rows):
         monkeypatch.setattr(program, "ROWS", tmp_path / rows)
+        monkeypatch.setattr(program, "KEPT", tmp_path / rows)
         arguments = ["--networks", "unet_small", "--output", str(tmp_path / output)]
         monkeypatch.setattr(sys, "argv", ["cross_validation.py", *arguments])
         program.main()
@@ -45,7 +46,9 @@ def without_times(row):
     return row | {"folds": folds}
 
 
-def test_a_killed_run_goes_on_and_no_finished_fold_is_trained_again(validate, monkeypatch):
+def test_a_killed_run_goes_on_and_no_finished_fold_is_trained_again(
+    validate, tmp_path, monkeypatch
+):
     saved, steps, score, scored = loop.save, [], program.score, []
 
     def killed(path, step, *rest):
@@ -66,6 +69,8 @@ def test_a_killed_run_goes_on_and_no_finished_fold_is_trained_again(validate, mo
     assert steps == [(name, step) for name in FOLDS for step in (2, 4, 6)]  # each once
     validate("a", "rows_a")
     assert scored == [3, 6] and len(steps) == 6  # the row is there
+    kept = {path.stem for path in (tmp_path / "rows_a" / "cross_validation").iterdir()}
+    assert kept == {f"unet_small_{fold}" for fold in FOLDS}
     monkeypatch.setattr(loop, "save", saved)
     whole = validate("b", "rows_b")
     assert without_times(resumed) == without_times(whole)

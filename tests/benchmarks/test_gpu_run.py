@@ -116,7 +116,7 @@ def check_what_the_book_takes_up(output, work, folder, monkeypatch):
     person = json.loads((results / "equal_budget_observer.json").read_text())
     assert person["shapes"][0]["f1"] == 1  # both observers are the same drawing here
     assert (folder / "runs" / "gpu_weights" / "equal_unet_small_seed0.safetensors").exists()
-    kept = load_file(folder / "kept" / "unet_small_seed0_some-gpu.safetensors")
+    kept = load_file(folder / "kept" / "equal_budget" / "unet_small_seed0_some-gpu.safetensors")
     assert kept.keys() == create_model("unet_small").state_dict().keys()
     (output / "gpu_9.tar").unlink()
 
@@ -132,7 +132,7 @@ def check_more_seeds(rehearse, monkeypatch):
     assert second["precision"] in ("float32", "bfloat16") and len(second["shapes"]) == 4
     temperatures = [row["calibration"]["temperature"] for row in (first, second)]
     assert temperatures[0] == temperatures[1]
-    kept = [load_file(path) for path in sorted(take_up.KEPT.iterdir())]
+    kept = [load_file(path) for path in sorted((take_up.KEPT / "equal_budget").iterdir())]
     assert len(kept) == 2 and any((kept[0][key] != kept[1][key]).any() for key in kept[0])
     with monkeypatch.context() as patch:
         patch.setattr(jobs, "run", None)

@@ -7,14 +7,15 @@ from safetensors.torch import load_file
 
 from benchmarks.common.equal_budget import build, diameter
 from benchmarks.common.files import RESULTS, WEIGHTS, read_json
-from benchmarks.gpu import take_up
-from benchmarks.scores.any_camera import KEPT
+from benchmarks.common.kept_weights import KEPT
 from retina_course import weights
 from retina_course.data.datasets import ChaseDB1
 from retina_course.evaluation import metrics
 from retina_course.inference.segmentation import segment_all
 
-EQUAL = sorted(take_up.KEPT.iterdir())
+EQUAL = sorted((KEPT / "equal_budget").iterdir())
+FOLDS = sorted((KEPT / "cross_validation").iterdir())
+CAMERAS = KEPT / "any_camera"
 ROWS = {path.stem: read_json(path) for path in (RESULTS / "any_camera_test").glob("*.json")}
 SHIPPED = {
     path.stem: read_json(path)["metrics"]["f1"] for path in WEIGHTS.glob("*_any_camera.json")
@@ -28,26 +29,58 @@ def test_rows_without_weights_in_the_package_have_them_in_the_repository():
         for name, row in ROWS.items()
         if "seed" in name and row["hrf"]["pooled"]["f1"] not in SHIPPED.values()
     }
-    assert kept and {path.name for path in KEPT.iterdir()} == kept
+    assert kept and {path.name for path in CAMERAS.iterdir()} == kept
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in KEPT.iterdir()))
+@pytest.mark.parametrize("name", sorted(path.name for path in CAMERAS.iterdir()))
 def test_kept_weights_are_those_of_the_named_network(name):
-    _, card = weights.load(KEPT / name / "weights.safetensors")
+    _, card = weights.load(CAMERAS / name / "weights.safetensors")
     assert card["model"] == ROWS[name]["network"]
 
 
-@pytest.mark.skipif(not DATA, reason="RETINA_COURSE_DATA does not name the photographs")
+needs_photographs = pytest.mark.skipif(
+    not DATA, reason="RETINA_COURSE_DATA does not name the photographs"
+)
+
+
+def scores_of_kept_weights(path, network, photograph, threshold):
+    """With four flips."""
+    model = build(network)
+    model.load_state_dict(load_file(path))
+    card = {"fov_diameter": diameter(network)}
+    maps = segment_all(model.eval(), [photograph], card, flips=True)
+    return metrics.scores(*metrics.pool(*maps), threshold)
+
+
+def check(scores, stored):
+    for key, value in scores.items():  # the weights are kept in half precision
+        assert value == pytest.approx(stored[key], abs=5e-4)
+
+
+@needs_photographs
 @pytest.mark.parametrize("path", EQUAL, ids=[path.stem for path in EQUAL])
 def test_a_row_of_equal_budget_is_scored_again_from_its_weights(path):
     row = read_json(RESULTS / "equal_budget" / f"{path.stem}.json")
-    model = build(row["network"])
-    model.load_state_dict(load_file(path))
     first = next(iter(ChaseDB1(split="test")))
-    card = {"fov_diameter": diameter(row["network"])}
-    maps = segment_all(model.eval(), [first], card, flips=True)
-    scores = metrics.scores(*metrics.pool(*maps), row["threshold"])
     stored = row["flips"]["per_image"][0]
     assert stored["name"] == first.name
-    for key, value in scores.items():  # the weights are kept in half precision
-        assert value == pytest.approx(stored[key], abs=5e-4)
+    check(scores_of_kept_weights(path, row["network"], first, row["threshold"]), stored)
+
+
+@needs_photographs
+@pytest.mark.parametrize("path", FOLDS, ids=[path.stem for path in FOLDS])
+def test_a_fold_is_scored_again_from_its_weights(path):
+    network, *children = path.stem.rsplit("_", 2)
+    row = read_json(RESULTS / "cross_validation" / f"{network}.json")
+    fold = next(one for one in row["folds"] if one["held_out"] == children)
+    first = next(photo for photo in ChaseDB1(split="all") if photo.patient == children[0])
+    stored = next(one for one in row["per_image"] if one["name"] == first.name)
+    check(scores_of_kept_weights(path, network, first, fold["threshold"]), stored)
+
+
+def test_a_cross_validation_has_the_weights_of_each_fold():
+    rows = [read_json(path) for path in (RESULTS / "cross_validation").glob("*.json")]
+    folds = {
+        f"{row['network']}_{'_'.join(one['held_out'])}" for row in rows for one in row["folds"]
+    }
+    assert len(folds) == 7 * len(rows) and folds == {path.stem for path in FOLDS}
