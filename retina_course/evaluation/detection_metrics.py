@@ -72,7 +72,7 @@ def true_positives(
     array([False,  True])
     """
     found = np.zeros(len(scores), dtype=bool)
-    overlaps = iou(boxes.double(), ground_truth.double()).numpy()
+    overlaps = iou(boxes.double(), ground_truth.double()).detach().cpu().numpy()
     free = np.ones(len(ground_truth), dtype=bool)
     for i in scores.argsort(descending=True, stable=True).tolist():
         left = np.where(free, overlaps[i], -1)
@@ -273,7 +273,7 @@ def _per_image(
         if not scores.isfinite().all():
             raise ValueError("Scores of detections must be finite.")
         found = true_positives(detection["boxes"].cpu()[own], scores, objects, threshold)
-        images.append((scores.double().numpy(), found, len(objects)))
+        images.append((scores.detach().double().numpy(), found, len(objects)))
     return images
 
 
