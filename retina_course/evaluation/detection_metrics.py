@@ -72,7 +72,8 @@ def true_positives(
     array([False,  True])
     """
     found = np.zeros(len(scores), dtype=bool)
-    overlaps = iou(boxes.double(), ground_truth.double()).detach().cpu().numpy()
+    ours, theirs = (side.detach().cpu().double() for side in (boxes, ground_truth))
+    overlaps = iou(ours, theirs).numpy()
     free = np.ones(len(ground_truth), dtype=bool)
     for i in scores.argsort(descending=True, stable=True).tolist():
         left = np.where(free, overlaps[i], -1)

@@ -244,4 +244,4 @@ def detect_all(model: nn.Module, images: Tensor, batch_size: int = 8) -> list[di
         for batch in images.split(batch_size):
             batch = batch.to(parameter.device, parameter.dtype)
             found += [{key: value.cpu() for key, value in one.items()} for one in model(batch)]
-    return found
+    return [{key: value.clone() for key, value in one.items()} for one in found]

@@ -115,3 +115,4 @@ def test_a_detector_of_another_precision_sees_images_of_its_own():
     (batch,) = detect_all(model, image[None])
     for found in (batch, detect_in_crop(model, image, flips=False)):
         assert len(found["scores"]) == 100 and found["boxes"].dtype == torch.float32
+        found["boxes"] += 1  # an ordinary tensor, which may be changed
