@@ -140,7 +140,7 @@ def measure(
         values |= {"disc_x_px": disc.x, "disc_y_px": disc.y, "disc_diameter_px": disc.diameter}
         values |= _zones(vessels, mask, inside, disc)
         if arteries is not None and veins is not None:
-            kinds = as_map(arteries, "arteries"), as_map(veins, "veins")
+            kinds = as_map(arteries, "arteries") & inside, as_map(veins, "veins") & inside
             values |= central_equivalents(*kinds, disc)
     return Measurement(values, vessels, list(_flags(values)))
 

@@ -149,6 +149,15 @@ def test_wrong_input_is_named(arguments, message):
         measure(**arguments)
 
 
+def test_arteries_and_veins_count_inside_the_field_of_view_only():
+    left = np.zeros_like(MASK)
+    left[:, :50] = True
+    disc = Disc(50, 50, 30)
+    whole, half = (measure(MASK, fov, disc=disc, arteries=MASK, veins=MASK) for fov in (None, left))
+    assert whole.values["crae_vessels_count"] == 2  # one vessel across, left and right of the disc
+    assert half.values["crae_vessels_count"] == half.values["crve_vessels_count"] == 1
+
+
 def test_boxes_of_one_size_have_no_dimension():
     """At less than 0.8 pixels per degree all boxes are 2 pixels wide: a point is no line."""
     values = measure(MASK, pixels_per_degree=0.5).values
