@@ -31,7 +31,7 @@ from retina_course.cli.listing import Photo, find_masks, left_out, list_photogra
 from retina_course.cli.output import clear_up, make_folder, memory_errors, message
 from retina_course.cli.own_files import PROGRAM, check_outputs, encode, mark_of
 from retina_course.cli.photo_table import SETTINGS, PhotoTable
-from retina_course.data.files import write_together
+from retina_course.data.files import alone_in, write_together
 from retina_course.data.image_files import ImageWarning
 from retina_course.data.images import read_image
 from retina_course.data.reading import file_digest, printable, read_mask
@@ -187,7 +187,8 @@ class Batch:
         seconds = time.perf_counter() - started
         row["seconds"] = f"{seconds:.2f}"
         try:
-            write_together({**files, table.path: table.with_row(row)})
+            with alone_in(table.path.parent):
+                write_together({**files, table.path: table.with_row(row)})
         except (OSError, ValueError) as error:
             raise _CannotWrite(message(error)) from error
         if files:

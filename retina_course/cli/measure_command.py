@@ -116,6 +116,8 @@ def measure_photographs(
         own = (fov_diameter or measured_diameter(fov)) / degrees
         options: dict[str, Any] = {"pixels_per_degree": own, "disc": of_file.get(path.name)}
         flags = [] if angle.source == "known" else [not_given(angle)]
+        if of_file and path.name not in of_file:
+            flags.append(f"No disc is given for {path.name} in {disc}: no zones.")
         if kind == "mask":
             layers = read_layers(image.numpy())
             if bool(fov.all()):

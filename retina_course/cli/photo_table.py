@@ -25,7 +25,7 @@ class PhotoTable:
     """The rows that are in the file now, and the file with one more.
 
     It is read again for each row, so that a row which another process has added meanwhile, and a
-    column of the user's own, are kept.
+    column of the user's own, are kept. Who writes it holds `alone_in` from the reading on.
 
     Parameters
     ----------

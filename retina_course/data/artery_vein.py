@@ -60,7 +60,7 @@ class ArteryVeinFolder(Sequence[ArteryVeinPhotograph]):
         Folder with the photographs.
     labels : str or PathLike
         Folder with the labels. That of `01_dr.jpg` is `01_dr` with any ending, or begins with
-        `01_dr_`.
+        `01_dr_` and is not that of another photograph with a longer name.
 
     Raises
     ------
@@ -81,7 +81,10 @@ class ArteryVeinFolder(Sequence[ArteryVeinPhotograph]):
         if not photographs:
             raise DatasetError(f"There is no photograph in {images}. {ADVICE}")
         drawn = sorted(path for path in Path(labels).iterdir() if is_photograph(path))
-        found = {path: [one for one in drawn if _belongs(one, path)] for path in photographs}
+        best = {one: max(_fit(one, path) for path in photographs) for one in drawn}
+        found = {
+            path: [one for one in drawn if 0 < _fit(one, path) == best[one]] for path in photographs
+        }
         if missing := [f"{path.stem}.png" for path, own in found.items() if not own]:
             raise DatasetError(
                 missing_files_message(f"The folder of labels {labels}", missing, ADVICE)
@@ -106,9 +109,10 @@ class ArteryVeinFolder(Sequence[ArteryVeinPhotograph]):
         return ArteryVeinPhotograph(path.stem, image, *_kinds(colours, label), field_of_view(image))
 
 
-def _belongs(label: Path, photograph: Path) -> bool:
+def _fit(label: Path, photograph: Path) -> int:
+    """How many letters of a label's name are the photograph's; 0 where it is not its label."""
     name, own = label.stem.lower(), photograph.stem.lower()
-    return name == own or name.startswith(own + "_")
+    return len(own) if name == own or name.startswith(own + "_") else 0
 
 
 def _kinds(

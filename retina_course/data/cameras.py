@@ -131,7 +131,8 @@ class RandomCameras:
         if self.shares is None:
             total = sum(len(source.images) for source in self.sources)
             self.shares = [len(source.images) / total for source in self.sources]
-        if len(self.shares) != len(self.sources) or min(self.shares) <= 0:
+        positive = all(0 < share < float("inf") for share in self.shares)
+        if len(self.shares) != len(self.sources) or not positive:
             raise ValueError(
                 f"shares must be {len(self.sources)} positive numbers, one for each source, "
                 f"got {list(self.shares)}."

@@ -3,10 +3,15 @@
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from os import PathLike
 from pathlib import Path
 from uuid import uuid4
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 TEMPORARY = ".retina-course-"  # how the names of temporary files begin
 
@@ -112,6 +117,43 @@ def clear_leftovers(folder: Path, older_than: float = 60.0) -> list[Path]:
         except FileNotFoundError:
             pass  # its run has just finished it
     return stay
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Wait until no other process is in such a block for the same folder, then run the block.
+
+    What reads a file and writes it again needs it: of two processes that do so at the same time,
+    the second one would write away what the first one has added. Windows and some network drives
+    have no such lock; the block runs without it there.
+
+    Parameters
+    ----------
+    folder : Path
+        A folder, which exists; nothing is written into it.
+
+    Yields
+    ------
+    None
+        Nothing; the lock ends with the block, and with the process.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, alone_in(Path(folder)):
+    ...     print("read, change, write")
+    read, change, write
+    """
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # of a drive without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager

@@ -234,7 +234,7 @@ def read_boxes(path: Path, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     Raises
     ------
     DatasetError
-        If a line is not a box; the message names it.
+        If the file is not a text in UTF-8, or a line is not a box; the message names it.
 
     Examples
     --------
@@ -248,7 +248,11 @@ def read_boxes(path: Path, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     height, width = size
     rows: list[list[float]] = []
     labels: list[int] = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows begin with a mark
+    except UnicodeDecodeError:
+        raise DatasetError(f"{path} is not a text in UTF-8: save it as such. {SOURCE}") from None
+    for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
         try:
@@ -275,7 +279,7 @@ def _has_boxes(path: Path) -> bool:
     """True for a text file whose lines are boxes, false for notes."""
     try:
         return len(read_boxes(path, (1, 1))[0]) > 0
-    except (DatasetError, UnicodeDecodeError):
+    except DatasetError:
         return False
 
 

@@ -53,7 +53,8 @@ def bland_altman(first: ArrayLike, second: ArrayLike, *, percent: bool = False) 
     Raises
     ------
     ValueError
-        If the numbers of values differ, or fewer than two pairs are left.
+        If the numbers of values differ, fewer than two pairs are left, or `percent` is asked of a
+        first measurement of 0.
 
     Examples
     --------
@@ -62,6 +63,8 @@ def bland_altman(first: ArrayLike, second: ArrayLike, *, percent: bool = False) 
     1.0 (0.02 to 1.98)
     """
     a, b = _pairs(first, second)
+    if percent and not a.all():
+        raise ValueError("A first measurement is 0: nothing is a percentage of it. Leave it out.")
     difference = 100 * (b - a) / a if percent else b - a
     bias, spread = float(difference.mean()), LIMIT * float(difference.std(ddof=1))
     return Agreement(bias, bias - spread, bias + spread, len(a))

@@ -210,7 +210,7 @@ def apply_temperature(probabilities: NDArray[Any], temperature: float) -> NDArra
     Raises
     ------
     ValueError
-        If the temperature is not above 0.
+        If the temperature is not above 0, or a probability lies outside [0, 1].
 
     Examples
     --------
@@ -220,7 +220,10 @@ def apply_temperature(probabilities: NDArray[Any], temperature: float) -> NDArra
     """
     if not temperature > 0:
         raise ValueError(f"Expected a temperature above 0, got {temperature}.")
-    return special.expit(_log_odds(np.asarray(probabilities, dtype=np.float64)) / temperature)
+    p = np.asarray(probabilities, dtype=np.float64)
+    if p.size:
+        _check_range(p)
+    return special.expit(_log_odds(p) / temperature)
 
 
 def _log_odds(p: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -238,6 +241,10 @@ def _pixels(
             f"Expected one target for each of P pixels, got {p.shape} and {t.shape}: "
             "metrics.pool makes them of maps."
         )
+    _check_range(p)
+    return p, t
+
+
+def _check_range(p: NDArray[np.float64]) -> None:
     if not (p.min() >= 0 and p.max() <= 1):
         raise ValueError(f"Probabilities must lie in [0, 1], got {p.min()} to {p.max()}.")
-    return p, t

@@ -72,7 +72,8 @@ def true_positives(
     array([False,  True])
     """
     found = np.zeros(len(scores), dtype=bool)
-    overlaps = iou(boxes.double(), ground_truth.double()).numpy()
+    ours, theirs = (side.detach().cpu().double() for side in (boxes, ground_truth))
+    overlaps = iou(ours, theirs).numpy()
     free = np.ones(len(ground_truth), dtype=bool)
     for i in scores.argsort(descending=True, stable=True).tolist():
         left = np.where(free, overlaps[i], -1)
@@ -273,7 +274,7 @@ def _per_image(
         if not scores.isfinite().all():
             raise ValueError("Scores of detections must be finite.")
         found = true_positives(detection["boxes"].cpu()[own], scores, objects, threshold)
-        images.append((scores.double().numpy(), found, len(objects)))
+        images.append((scores.detach().double().numpy(), found, len(objects)))
     return images
 
 

@@ -193,7 +193,9 @@ def false_positives_by_place(
     counts = np.zeros(3)
     for prediction, vessel_mask, fov in zip(predictions, vessels, fovs, strict=True):
         wrong = prediction & ~vessel_mask & fov
-        beside = ndimage.distance_transform_edt(~vessel_mask)[wrong] <= SHIFT
+        # Where there is no vessel, the distance to the nearest one would be one to nowhere.
+        near = ndimage.distance_transform_edt(~vessel_mask) <= SHIFT
+        beside = (near & vessel_mask.any())[wrong]
         framed = np.pad(fov, 1)  # the image's own border is an edge, too
         rim = ndimage.distance_transform_edt(framed)[1:-1, 1:-1][wrong] <= RIM
         counts += beside.sum(), (~beside & rim).sum(), (~beside & ~rim).sum()

@@ -54,9 +54,9 @@ def bootstrap(
     Raises
     ------
     ValueError
-        If there are fewer than two images or patients, if `patients` has another length, if
-        `level` does not lie between 0 and 1, if there is no sample, or if a score is not finite
-        (some images hold no vessel).
+        If there are fewer than two images or patients, if `patients` has another length or lacks
+        one (NaN), if `level` does not lie between 0 and 1, if there is no sample, or if a score is
+        not finite (some images hold no vessel).
 
     Examples
     --------
@@ -70,6 +70,8 @@ def bootstrap(
     if names.shape != (images,):
         raise ValueError(f"Expected the patient of each of {images} images, got {names.shape}.")
     units = [np.flatnonzero(names == name) for name in dict.fromkeys(names.tolist())]
+    if sum(map(len, units)) != images:  # NaN is not equal to itself: its images would drop out
+        raise ValueError("The patient of an image is not a number. Give each image its patient.")
     if len(units) < 2 or samples < 1 or not 0 < level < 1:
         raise ValueError(
             "A bootstrap needs at least two images or patients, one sample and a level between "

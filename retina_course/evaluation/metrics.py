@@ -124,7 +124,7 @@ def best_threshold(probabilities: NDArray[Any], target: NDArray[np.bool_]) -> fl
     Raises
     ------
     ValueError
-        If the target holds no vessel pixel.
+        If the target holds no vessel pixel, or if these are not pooled pixels, see `scores`.
 
     Examples
     --------
@@ -132,9 +132,10 @@ def best_threshold(probabilities: NDArray[Any], target: NDArray[np.bool_]) -> fl
     >>> best_threshold(np.array([0.9, 0.7, 0.4, 0.1]), np.array([True, True, False, False]))
     0.7
     """
-    if not target.any():
+    p, t = _pooled(probabilities, target)
+    if not t.any():
         raise ValueError("The target holds no vessel pixel: no threshold is better than another.")
-    precision, recall, thresholds = sk.precision_recall_curve(target, probabilities)
+    precision, recall, thresholds = sk.precision_recall_curve(t, p)
     f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
     return float(thresholds[np.argmax(f1[:-1])])
 
@@ -165,7 +166,8 @@ def scores(probabilities: NDArray[Any], target: NDArray[Any], threshold: float) 
     Raises
     ------
     ValueError
-        If the shapes differ, if there is no pixel, or if the target is not binary.
+        If the shapes differ or are not `(P,)`, if there is no pixel, or if the target is not
+        binary.
 
     Examples
     --------
@@ -175,9 +177,7 @@ def scores(probabilities: NDArray[Any], target: NDArray[Any], threshold: float) 
     >>> found["auc"], found["f1"]
     (0.75, 0.5)
     """
-    p, t = np.asarray(probabilities), as_binary(target, "target")
-    if p.shape != t.shape:
-        raise ValueError(f"Expected as many probabilities as targets, got {p.shape} and {t.shape}.")
+    p, t = _pooled(probabilities, target)
     both = t.any() and not t.all()
     return {
         "auc": float(sk.roc_auc_score(t, p)) if both else float("nan"),
@@ -270,6 +270,18 @@ def summarise(
         "sd": {name: _over_images(_sd, values) for name, values in table.items()},
         "empty_targets": empty,
     }
+
+
+def _pooled(
+    probabilities: NDArray[Any], target: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Pooled pixels, checked: scikit-learn takes the columns of a map for classes of their own."""
+    p, t = np.asarray(probabilities), as_binary(target, "target")
+    if p.shape != t.shape:
+        raise ValueError(f"Expected as many probabilities as targets, got {p.shape} and {t.shape}.")
+    if p.ndim != 1:
+        raise ValueError(f"Expected pixels of shape (P,), got {p.shape}: pool makes them of maps.")
+    return p, t
 
 
 def _over_images(statistic: Callable[[NDArray[Any]], Any], values: NDArray[Any]) -> float:

@@ -101,13 +101,13 @@ class PixelCounts:
         return _lowest(int(seen[np.argmax(2 * tp / (tp + fp + vessel.sum()))]))
 
 
-def levels(probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
+def levels(probabilities: NDArray[Any]) -> NDArray[np.int64]:
     """The level of each probability.
 
     Parameters
     ----------
-    probabilities : ndarray of float32
-        In [0, 1].
+    probabilities : ndarray of float
+        In [0, 1]; compared in float32.
 
     Returns
     -------
@@ -120,8 +120,9 @@ def levels(probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
     >>> levels(np.array([0, 0.5, 1], np.float32)).tolist()
     [0, 8323072, 16711680]
     """
+    p = np.asarray(probabilities, dtype=np.float32)  # the bits of other types are others
     with np.errstate(divide="ignore"):
-        odds = np.abs(probabilities) / (1 - probabilities)  # abs: -0.0 is 0
+        odds = np.abs(p) / (1 - p)  # abs: -0.0 is 0
     return (odds.view(np.uint32) >> _SHIFT).astype(np.int64)
 
 

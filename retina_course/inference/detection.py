@@ -122,13 +122,13 @@ def detect_in_crop(model: nn.Module, crop: Tensor, *, flips: bool) -> dict[str, 
         )
     multiple, nms_iou = attribute(model, "size_multiple"), attribute(model, "nms_iou")
     height, width = crop.shape[1:]
-    size, device = (height, width), next(model.parameters()).device
+    size, parameter = (height, width), next(model.parameters())
     results = []
     with evaluating(model), torch.inference_mode():
         for axes in FLIPS if flips else FLIPS[:1]:
             # Padded after it was mirrored, as training images are: below and on the right.
             padded = pad(crop.flip(axes), multiple)
-            (one,) = model(padded[None].to(device))
+            (one,) = model(padded[None].to(parameter.device, parameter.dtype))
             one = {key: value.cpu() for key, value in one.items()}
             one["boxes"] = flip_boxes(clip(one["boxes"], size), size, list(axes))
             inside = area(one["boxes"]) > 0  # not in the padding
@@ -238,11 +238,10 @@ def detect_all(model: nn.Module, images: Tensor, batch_size: int = 8) -> list[di
         `boxes`, `scores` and `labels` of each image, on the CPU.
     """
     model = without_parallel(model)
-    device = next(model.parameters()).device
+    parameter = next(model.parameters())
     found: list[dict[str, Tensor]] = []
     with evaluating(model), torch.inference_mode():
         for batch in images.split(batch_size):
-            found += [
-                {key: value.cpu() for key, value in one.items()} for one in model(batch.to(device))
-            ]
-    return found
+            batch = batch.to(parameter.device, parameter.dtype)
+            found += [{key: value.cpu() for key, value in one.items()} for one in model(batch)]
+    return [{key: value.clone() for key, value in one.items()} for one in found]

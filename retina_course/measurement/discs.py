@@ -1,5 +1,6 @@
 """The optic disc of each photograph, from a table."""
 
+import math
 from pathlib import Path
 
 from retina_course.data.tables import read_table
@@ -41,7 +42,9 @@ def read_discs(path: Path) -> dict[str, Disc]:
             x, y, diameter = (float(row[column]) for column in COLUMNS[1:])
         except (TypeError, ValueError):
             raise ValueError(f"{where}: expected three numbers in pixels.") from None
-        if not diameter > 0 or row["file"] in discs:
-            raise ValueError(f"{where}: a diameter above 0, and one line for each file.")
+        if not row["file"] or row["file"] in discs:
+            raise ValueError(f"{where}: expected one line for each file, with its name.")
+        if not (math.isfinite(x) and math.isfinite(y) and 0 < diameter < math.inf):
+            raise ValueError(f"{where}: expected finite numbers, and a diameter above 0.")
         discs[row["file"]] = Disc(x, y, diameter)
     return discs

@@ -47,12 +47,13 @@ def box_count(skeleton: NDArray[Any], sizes: tuple[int, ...] = SIZES) -> BoxCoun
     skeleton : ndarray of bool
         `(H, W)`.
     sizes : tuple of int, default 2 to 64
-        Sides of the boxes in pixels, in rising order, at least 2 of them.
+        Sides of the boxes in pixels, in rising order.
 
     Returns
     -------
     BoxCount
-        Counts and fit; the dimension is not a number where the skeleton is empty.
+        Counts and fit; the dimension is not a number where the skeleton is empty, or the boxes
+        have one size only.
 
     Examples
     --------
@@ -65,7 +66,7 @@ def box_count(skeleton: NDArray[Any], sizes: tuple[int, ...] = SIZES) -> BoxCoun
     rows, columns = np.nonzero(skeleton)
     counts = np.array([_fewest(rows, columns, size) for size in sizes], dtype=np.float64)
     x = np.log(sizes)
-    if not len(rows):
+    if not len(rows) or len(sizes) < 2:
         nothing = np.full(len(sizes) - 1, np.nan)
         return BoxCount(np.array(sizes), counts, float("nan"), float("nan"), nothing)
     y = np.log(counts)

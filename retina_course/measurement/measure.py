@@ -4,6 +4,7 @@
 Not a medical device.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -88,8 +89,8 @@ def measure(
     Raises
     ------
     ValueError
-        If a shape differs from the mask's, a value is not binary, or only one of arteries and
-        veins is given.
+        If a shape differs from the mask's, a value is not binary, only one of arteries and veins
+        is given, or `pixels_per_degree` is not a positive number.
 
     Examples
     --------
@@ -108,6 +109,14 @@ def measure(
         )
     if (arteries is None) != (veins is None):
         raise ValueError("Arteries and veins come together: give both masks, or none.")
+    if not 0 < pixels_per_degree < math.inf:
+        raise ValueError(f"pixels_per_degree must be positive, got {pixels_per_degree}.")
+    others = {"probability": probability, "photograph": photograph, "arteries": arteries}
+    for name, other in (others | {"veins": veins}).items():
+        if other is not None and np.shape(other) != mask.shape:  # a row would be taken for all rows
+            raise ValueError(
+                f"Expected {name} of the mask's shape {mask.shape}, got {np.shape(other)}."
+            )
     mask = mask & inside
     shown = None if probability is None else np.asarray(probability) * inside
     vessels = find_vessels(mask, shown)
@@ -131,7 +140,7 @@ def measure(
         values |= {"disc_x_px": disc.x, "disc_y_px": disc.y, "disc_diameter_px": disc.diameter}
         values |= _zones(vessels, mask, inside, disc)
         if arteries is not None and veins is not None:
-            kinds = as_map(arteries, "arteries"), as_map(veins, "veins")
+            kinds = as_map(arteries, "arteries") & inside, as_map(veins, "veins") & inside
             values |= central_equivalents(*kinds, disc)
     return Measurement(values, vessels, list(_flags(values)))
 

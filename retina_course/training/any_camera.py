@@ -126,7 +126,8 @@ def train_any_camera(
     Raises
     ------
     ValueError
-        If the network cannot be trained on such crops (`check_sizes`); see also `fit`.
+        If the network cannot be trained on such crops (`check_sizes`), or there is no source; see
+        also `fit`.
 
     Examples
     --------
@@ -138,9 +139,6 @@ def train_any_camera(
     """
     device = device or default_device()
     check_sizes(name, options or {}, recipe.batch_size, recipe.crop)
-    vessels = sum(float(source.targets.sum()) for source in sources)
-    vessels /= sum(source.targets.numel() for source in sources)
-    model = first_network(name, options, initial, vessels, seed)
     cameras = RandomCameras(
         sources,
         shares,
@@ -150,6 +148,9 @@ def train_any_camera(
         strength=recipe.strength,
         device=device,
     )
+    vessels = sum(float(source.targets.sum()) for source in sources)
+    vessels /= sum(source.targets.numel() for source in sources)
+    model = first_network(name, options, initial, vessels, seed)
     settings = {"model": name, "options": options or {}, **asdict(recipe)}
     settings |= {"shares": list(cameras.shares or []), "precision": str(precision)}
     history = fit(

@@ -1,6 +1,7 @@
 """What a run leaves behind: its history, and a checkpoint to continue from."""
 
 import io
+import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -85,15 +86,51 @@ def save(
 
     Raises
     ------
+    ValueError
+        If it could not be read again, see `check_plain`.
     OSError
         If the file cannot be written; it is named.
     """
+    check_plain(run, "settings")
+    check_plain(history.validation[-1:], "what validate returns")
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {name: part.state_dict() for name, part in state.items()}
     content |= {"step": step, "history": asdict(history), "run": run}
     buffer = io.BytesIO()
     torch.save(content, buffer)
     write_atomically(path, buffer.getvalue())
+
+
+def check_plain(value: Any, what: str) -> None:
+    """Refuse what a checkpoint could hold and would not give back, as it is read without pickle.
+
+    Parameters
+    ----------
+    value : object
+        To be stored.
+    what : str
+        What the message calls it.
+
+    Raises
+    ------
+    ValueError
+        If it holds something else than numbers, texts, None, tensors, lists, tuples and dicts.
+
+    Examples
+    --------
+    >>> check_plain({"data": Path("eyes")}, "settings")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: A checkpoint cannot hold settings {'data': ...}: give numbers, ...
+    """
+    buffer = io.BytesIO()
+    try:
+        torch.save(value, buffer)
+        buffer.seek(0)
+        torch.load(buffer, weights_only=True)
+    except (pickle.PickleError, AttributeError, TypeError):  # the last two: of local functions
+        raise ValueError(
+            f"A checkpoint cannot hold {what} {value!r}: give numbers, texts, lists and dicts."
+        ) from None
 
 
 def resume(
@@ -122,14 +159,16 @@ def resume(
     Raises
     ------
     ValueError
-        If the file is damaged or not a checkpoint of `fit`, or if it belongs to another run or to
-        another model.
+        If the file is damaged or not a checkpoint of `fit`, if it belongs to another run or to
+        another model, or if it is a folder.
     """
     try:
         content = torch.load(path, map_location=device, weights_only=True)
         step, history, stored = content["step"], content["history"], content["run"]
     except (MemoryError, PermissionError, torch.OutOfMemoryError):
         raise  # nothing is wrong with the file
+    except IsADirectoryError:  # not to be deleted
+        raise ValueError(f"{path} is a folder: give the checkpoint the name of a file.") from None
     except Exception as error:
         raise ValueError(
             f"{path} is not a checkpoint of fit, or it is damaged ({error}). "

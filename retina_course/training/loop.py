@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from retina_course.training.checkpoints import (
     History,
+    check_plain,
     resume,
     save,
     to_builtin,
@@ -105,7 +106,7 @@ def fit(
     ValueError
         If `steps` or `every` is below 1, or `average` not in [0, 1), or if the checkpoint is
         damaged or belongs to another run (seed, steps, learning rate or `settings` differ) or to
-        another model.
+        another model, or cannot hold `settings` or what `validate` returned.
     FloatingPointError
         If the loss is not finite. The message names the step and the batch.
 
@@ -139,6 +140,8 @@ def fit(
         mean = AveragedModel(inner, multi_avg_fn=_moving_average(average), use_buffers=True)
         state["mean"], run["average"] = mean, average
     run = to_builtin({**run, **(settings or {})})
+    if checkpoint is not None:
+        check_plain(run, "settings")  # now, not after the first steps
     done = 0
     if checkpoint is not None and Path(checkpoint).exists():
         done, history = resume(Path(checkpoint), state, run, device)

@@ -29,7 +29,8 @@ def check_sizes(name: str, options: Mapping[str, Any], batch_size: int, crop: in
     Raises
     ------
     ValueError
-        If it cannot; the message names the nearest sizes that fit.
+        If it cannot; the message names the nearest sizes that fit, or what the network says where
+        none does.
 
     Examples
     --------
@@ -43,6 +44,8 @@ def check_sizes(name: str, options: Mapping[str, Any], batch_size: int, crop: in
         return
     smaller = next((c for c in range(crop - 1, 0, -1) if _fits(model, batch_size, c)), None)
     larger = next((c for c in range(crop + 1, 2 * crop + 512) if _fits(model, batch_size, c)), None)
+    if not (smaller or larger):  # it is not the size
+        _try(model, batch_size, crop)
     sizes = " or ".join(str(size) for size in (smaller, larger) if size)
     batches = f", or batches of {batch_size + 1}" if _fits(model, batch_size + 1, crop) else ""
     raise ValueError(
@@ -53,7 +56,11 @@ def check_sizes(name: str, options: Mapping[str, Any], batch_size: int, crop: in
 
 def _fits(model: nn.Module, batch_size: int, crop: int) -> bool:
     try:
-        model(torch.empty(batch_size, 3, crop, crop, device="meta"))
+        _try(model, batch_size, crop)
         return True
     except (ValueError, RuntimeError):
         return False
+
+
+def _try(model: nn.Module, batch_size: int, crop: int) -> None:
+    model(torch.empty(batch_size, 3, crop, crop, device="meta"))

@@ -67,8 +67,8 @@ def save(
     Raises
     ------
     ValueError
-        If the file name has another ending, the card is incomplete or does not describe `model`,
-        or a weight is too large for float16.
+        If the file name has another ending, the card is incomplete, does not describe `model` or
+        has a number that `load` refuses, or a weight is too large for float16.
     OSError
         If a file cannot be written; it is named.
 
@@ -86,6 +86,7 @@ def save(
     """
     path = _checked_suffix(path)
     described = _build(card, path, device="meta")
+    _check_numbers(card, path.with_suffix(".json"))
     own = _without_prefixes(model.state_dict(), described)
     tensors = {name: t.detach().cpu().contiguous() for name, t in own.items()}
     _compare(tensors, described, path)
@@ -201,6 +202,12 @@ def _read_card(path: Path) -> dict[str, Any]:
         raise ValueError(f"The card {path} is not valid JSON: {error}.") from error
     if not isinstance(card, dict):
         raise ValueError(f"The card {path} must be a JSON object, got {type(card).__name__}.")
+    _check_numbers(card, path)
+    return card
+
+
+def _check_numbers(card: dict[str, Any], path: Path) -> None:
+    """Refuse numbers out of their range."""
     numbers = {"threshold": 1, "fov_diameter": 100_000, "pixels_per_degree": 10_000}
     for key, largest in (numbers | {"largest_enlargement": 100}).items():
         value = card.get(key, 1)
@@ -209,7 +216,6 @@ def _read_card(path: Path) -> dict[str, Any]:
             raise ValueError(
                 f"The card {path} says {key} {value!r}; expected a number from 0 to {largest}."
             )
-    return card
 
 
 def _build(card: dict[str, Any], path: Path, device: str = "cpu") -> nn.Module:

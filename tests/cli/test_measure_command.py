@@ -101,6 +101,12 @@ def test_a_table_of_discs_gives_zones_and_the_scale(mask, weights_file, tmp_path
     assert run("measure", mask, "-o", table, "--weights", weights_file, *more) == 0
     row = rows(table)["vessels"]
     assert row["zone_b_vessels_count"] == "3" and row["microns_per_pixel"] == "90"
+    assert "No disc is given" not in row["flags"]
+    discs.write_text("file,x,y,diameter\nVessels.jpg,60,60,20\n")
+    assert run("measure", mask, "-o", table, "--weights", weights_file, *more) == 0
+    row = rows(table)["vessels"]
+    assert "No disc is given for vessels.png" in row["flags"]
+    assert row["zone_b_vessels_count"] == ""
     discs.write_text("file,x,y\nvessels.png,60,60\n")
     assert run("measure", mask, "-o", table, "--weights", weights_file, *more) == 1
 

@@ -1,6 +1,7 @@
 """`segment.csv` and `detect.csv`: a row per photograph, and what is done is not done again."""
 
 import csv
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from command_line import CARD, photograph, run
 from PIL import Image
 
 from retina_course import weights
+from retina_course.cli.photo_table import PhotoTable
+from retina_course.data import files
 from retina_course.data.reading import file_digest
 from retina_course.models import create_model
 
@@ -87,6 +90,46 @@ def test_rows_and_columns_of_the_user_are_kept(photo, segment, out, tmp_path):
     assert table(out)["eye"]["note"] == "left, blurred" and table(out)["other"]["note"] == ""
     with (out / "segment.csv").open(encoding="utf-8", newline="") as file:
         assert next(csv.reader(file)) == [*rows[0], "note"]  # a mark of Excel's is no column
+
+
+def test_no_other_process_writes_between_the_reading_and_the_writing(
+    photo, segment, out, monkeypatch
+):
+    """Of two commands in one folder, one would else write away rows that the other has added."""
+    fcntl = pytest.importorskip("fcntl")
+    plain, refused = PhotoTable.with_row, []
+
+    def with_row(self, row):
+        handle = os.open(out, os.O_RDONLY)  # as another process would
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(handle)
+        refused.append(row["output"])
+        return plain(self, row)
+
+    monkeypatch.setattr(PhotoTable, "with_row", with_row)
+    assert segment(photo) == 0
+    assert refused == ["eye"] and list(table(out)) == ["eye"]
+    handle = os.open(out, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)  # it is free again
+    os.close(handle)
+
+
+def test_without_such_a_lock_the_block_runs_all_the_same(tmp_path, monkeypatch):
+    done = []
+    monkeypatch.setattr(files, "fcntl", None)  # Windows
+    with files.alone_in(tmp_path):
+        done.append("windows")
+    monkeypatch.undo()
+    fcntl = pytest.importorskip("fcntl")
+
+    def refuse(handle, how):
+        raise OSError("a drive without locks")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with files.alone_in(tmp_path):
+        done.append("drive")
+    assert done == ["windows", "drive"] and not list(tmp_path.iterdir())
 
 
 def test_the_row_says_which_flips_and_masks_there_were(photo, segment, out, tmp_path):

@@ -79,6 +79,14 @@ def test_missing_files_are_named(folders):
         ArteryVeinFolder(folders / "empty", folders / "av")
 
 
+def test_a_label_belongs_to_the_photograph_whose_name_it_has_most_of(folders):
+    for folder, name in (("images", "1_dr_2.png"), ("av", "1_dr_2_av.png")):
+        Image.new("RGB", (24, 20), (90, 0, 0)).save(folders / folder / name)
+    found = ArteryVeinFolder(folders / "images", folders / "av").files
+    labels = {path.stem: label.name for path, label in found}
+    assert labels["1_dr"] == "1_DR.png" and labels["1_dr_2"] == "1_dr_2_av.png"
+
+
 def test_two_labels_and_another_size_are_refused(folders):
     Image.new("RGB", (24, 19)).save(folders / "av" / "1_DR.png")
     with pytest.raises(DatasetError, match="24x20 pixels, its label 1_DR.png 24x19"):

@@ -223,6 +223,8 @@ def test_jpeg_needs_blocks_of_8():
         ({"pixels_per_degree": (4, 3)}, "the lower first"),
         ({"shares": (1, 2)}, "1 positive numbers, one for each source"),
         ({"shares": (0,)}, "positive numbers"),
+        ({"shares": (float("nan"),)}, "positive numbers"),
+        ({"shares": (float("inf"),)}, "positive numbers"),
     ],
 )
 def test_wrong_settings_are_refused(change, message):

@@ -113,6 +113,15 @@ def test_lines_that_are_no_box_are_named(tmp_path, line, message):
         read_boxes(path, (20, 40))
 
 
+def test_boxes_that_an_editor_on_windows_has_saved(tmp_path):
+    path, line = tmp_path / "0000.txt", "0 0.5 0.5 0.25 0.5\r\n"
+    path.write_bytes(line.encode("utf-8-sig"))
+    assert read_boxes(path, (20, 40))[0].tolist() == [[15, 5, 25, 15]]
+    path.write_bytes(line.encode("utf-16"))
+    with pytest.raises(DatasetError, match=f"{re.escape(str(path))} is not a text in UTF-8"):
+        read_boxes(path, (20, 40))
+
+
 @needs_idrid
 def test_the_published_idrid_boxes():
     halves = {split: IDRiDBoxes(split=split) for split in ("train", "test", "all")}

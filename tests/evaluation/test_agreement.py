@@ -42,3 +42,9 @@ def test_interval_draws_patients():
 def test_too_few_pairs_are_an_error(a, b):
     with pytest.raises(ValueError, match="Expected as many|at least two"):
         bland_altman(a, b)
+
+
+def test_percentages_of_nothing_are_an_error():
+    with pytest.raises(ValueError, match="first measurement is 0"):
+        bland_altman([0, 1, 2], [1, 1, 2], percent=True)
+    assert bland_altman([0, 1, 2], [1, 1, 2]).n == 3

@@ -121,5 +121,7 @@ def test_wrong_input_of_one_function():
         fit_temperature(p, t | True)
     with pytest.raises(ValueError, match="above 0, got 0"):
         apply_temperature(p, 0)
+    with pytest.raises(ValueError, match="lie in .0, 1., got -1.0 to 2.3"):
+        apply_temperature(np.array([2.3, -1.0]), 2.0)  # logits
     with pytest.raises(ValueError, match="at least one bin, got 0"):
         ece(p, t, 0)

@@ -290,3 +290,11 @@ def test_the_interval_holds_the_value_and_follows_from_the_seed():
     assert high - low < 0.8 * wide  # more photographs, a narrower interval
     with pytest.raises(ValueError, match="finite"):
         bootstrap_average_precision(found, ground_truths, 2, samples=20)
+
+
+def test_boxes_that_carry_gradients_are_scored():
+    boxes = torch.tensor([[0.0, 0, 10, 10]])
+    objects = {"boxes": boxes, "labels": torch.tensor([1])}
+    found = {"boxes": boxes.clone().requires_grad_(), "labels": torch.tensor([1])}
+    found["scores"] = torch.tensor([0.5], requires_grad=True)
+    assert average_precision([found], [objects], 1) == 1

@@ -133,3 +133,9 @@ def test_false_positives_of_several_images_are_counted_together():
     assert false_positives_by_place([vessel], [vessel], [fov]) == nothing
     with pytest.raises(ValueError):
         false_positives_by_place([first, second], [vessel] * 2, [fov])
+
+
+def test_where_no_vessel_is_no_false_positive_lies_beside_one():
+    nothing, everywhere = mask(), mask(np.s_[:])
+    places = false_positives_by_place([mask((0, 0), (20, 30))], [nothing], [everywhere])
+    assert places == {"beside a vessel": 0.0, "at the rim": 0.5, "elsewhere": 0.5}

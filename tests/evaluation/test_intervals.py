@@ -60,6 +60,7 @@ def test_bootstrap_is_a_function_of_its_seed():
         (lambda b: bootstrap(np.mean, 1), "at least two"),
         (lambda b: bootstrap(np.mean, 4, patients=["a"] * 4), "at least two"),
         (lambda b: bootstrap(np.mean, 4, patients=["a"] * 3), "each of 4 images"),
+        (lambda b: bootstrap(np.mean, 4, patients=[1, 2, np.nan, 3]), "not a number"),
         (lambda b: bootstrap(np.mean, 4, level=95), "between 0 and 1"),
         (lambda b: bootstrap(lambda resampled: np.nan, 4), "not finite"),
     ],

@@ -146,6 +146,10 @@ def test_bad_input_of_the_scores_is_named():
     target = np.eye(4, dtype=bool)
     with pytest.raises(ValueError, match="as many probabilities"):
         metrics.scores(target.ravel()[1:] * 1.0, target.ravel(), 0.5)
+    with pytest.raises(ValueError, match="pool makes them of maps"):
+        metrics.scores(target * 1.0, target, 0.5)  # an AUC of columns, averaged, without a word
+    with pytest.raises(ValueError, match="pool makes them of maps"):
+        metrics.best_threshold(target * 1.0, target)
 
 
 @pytest.mark.parametrize("vessel", [True, False])

@@ -129,6 +129,17 @@ def test_images_without_a_vessel_are_counted_and_left_out_of_the_means(maps):
     assert result["mean"] == pytest.approx(expected["mean"], abs=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+def test_probabilities_of_other_types_are_counted_as_float32(dtype):
+    p, t = np.array([0.75, 0.5, 0.25], dtype), np.array([True, False, True])
+    ours, expected = PixelCounts(), PixelCounts()
+    for probability, vessel in zip(p, t, strict=True):  # one pixel: no shape could give it away
+        ours.add(np.array([probability]), np.array([vessel]))
+        expected.add(np.array([probability], np.float32), np.array([vessel]))
+    assert ours.scores(0.5) == expected.scores(0.5)
+    assert levels(p).tolist() == levels(p.astype(np.float32)).tolist()
+
+
 def test_what_cannot_be_scored_is_named(maps):
     with pytest.raises(ValueError, match="no image to score"):
         evaluate_stream(iter([]), 0.5)

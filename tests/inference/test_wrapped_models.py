@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from retina_course.inference import detect, predict, segment
+from retina_course.inference import detect, detect_all, detect_in_crop, predict, segment
 from retina_course.inference.prediction import attribute, without_parallel
 from retina_course.models import create_model
 
@@ -107,3 +107,12 @@ def test_a_compiled_network_stays_compiled():
     assert torch.equal(predict(model, image), predict(network("unet_small"), image))
     assert without_parallel(model) is model and without_parallel(nn.DataParallel(model)) is model
     assert attribute(nn.Linear(1, 1), "size_multiple") is None
+
+
+def test_a_detector_of_another_precision_sees_images_of_its_own():
+    model = create_model("retina_net", width=8, score_threshold=0.0).to(torch.bfloat16)
+    image = torch.rand(3, 64, 64, generator=torch.Generator().manual_seed(0))
+    (batch,) = detect_all(model, image[None])
+    for found in (batch, detect_in_crop(model, image, flips=False)):
+        assert len(found["scores"]) == 100 and found["boxes"].dtype == torch.float32
+        found["boxes"] += 1  # an ordinary tensor, which may be changed

@@ -14,6 +14,7 @@ from retina_course.measurement import (
     skeleton_graph,
 )
 from retina_course.measurement.centreline import smooth
+from retina_course.measurement.discs import read_discs
 from retina_course.measurement.equivalents import ARTERY, VEIN
 from retina_course.measurement.tortuosity import tortuosity
 
@@ -134,10 +135,49 @@ def test_units():
         ({"mask": MASK, "fov": np.ones((5, 5), bool)}, "field of view of the mask's shape"),
         ({"mask": MASK, "fov": np.zeros_like(MASK)}, "not empty"),
         ({"mask": MASK, "arteries": MASK}, "come together"),
-        ({"mask": MASK, "probability": np.zeros((5, 5))}, "shape"),
+        ({"mask": MASK, "probability": np.zeros((5, 5))}, "probability of the mask's shape"),
+        ({"mask": MASK, "probability": np.ones((1, 100))}, "probability of the mask's shape"),
+        ({"mask": MASK, "photograph": np.ones((50, 50))}, "photograph of the mask's shape"),
+        ({"mask": MASK, "arteries": MASK, "veins": MASK[:50]}, "veins of the mask's shape"),
+        ({"mask": MASK, "pixels_per_degree": float("nan")}, "pixels_per_degree must be positive"),
+        ({"mask": MASK, "pixels_per_degree": 0}, "pixels_per_degree must be positive"),
         ({"mask": MASK, "disc": Disc(50, 50, 0)}, "diameter"),
     ],
 )
 def test_wrong_input_is_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         measure(**arguments)
+
+
+def test_arteries_and_veins_count_inside_the_field_of_view_only():
+    left = np.zeros_like(MASK)
+    left[:, :50] = True
+    disc = Disc(50, 50, 30)
+    whole, half = (measure(MASK, fov, disc=disc, arteries=MASK, veins=MASK) for fov in (None, left))
+    assert whole.values["crae_vessels_count"] == 2  # one vessel across, left and right of the disc
+    assert half.values["crae_vessels_count"] == half.values["crve_vessels_count"] == 1
+
+
+def test_boxes_of_one_size_have_no_dimension():
+    """At less than 0.8 pixels per degree all boxes are 2 pixels wide: a point is no line."""
+    values = measure(MASK, pixels_per_degree=0.5).values
+    assert values["fractal_smallest_box_px"] == values["fractal_largest_box_px"] == 2
+    assert np.isnan(values["fractal_dimension"]) and np.isnan(values["fractal_fit_r2"])
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("eye.jpg,nan,3,4", "finite"),
+        ("eye.jpg,1,3,inf", "finite"),
+        ("eye.jpg,1,3,0", "diameter above 0"),
+        ("eye.jpg,1,3", "three numbers"),
+        (",1,3,4", "with its name"),
+        ("first.jpg,1,3,4", "one line for each file"),
+    ],
+)
+def test_a_line_without_a_disc_is_named(tmp_path, line, message):
+    table = tmp_path / "discs.csv"
+    table.write_text(f"file,x,y,diameter\nfirst.jpg,1,2,3\n{line}\n")
+    with pytest.raises(ValueError, match=f"line 3: .*{message}"):
+        read_discs(table)

@@ -249,3 +249,8 @@ def test_graphs_are_recorded_in_training_mode_and_leave_the_model_as_it_was(monk
     assert "forward" not in vars(model)
     for name, value in plain.state_dict().items():
         assert torch.equal(value, model.state_dict()[name]), name
+
+
+def test_no_source_is_refused():
+    with pytest.raises(ValueError, match="at least one source"):
+        train_any_camera("unet_small", [], CameraRecipe(steps=1), progress=False)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -75,6 +76,29 @@ def test_a_run_with_numbers_of_numpy_can_be_continued(tmp_path):
     _, history = train(4, **options)
     _, stored = train(4, **options)
     assert stored == history and stored.validation == [{"step": 4, "f1": 0.625}]
+
+
+@pytest.mark.parametrize("value", [Path("eyes"), lambda: 0, object()])
+def test_what_a_checkpoint_would_not_give_back_is_refused_at_once(tmp_path, value):
+    checkpoint, steps = tmp_path / "run.pt", []
+
+    def counted(generator):
+        steps.append(generator)
+        return sample(generator)
+
+    model = create_model("unet_small")
+    options = {"every": 1, "checkpoint": checkpoint, "progress": False}
+    with pytest.raises(ValueError, match="cannot hold settings"):
+        fit(model, counted, 2, settings={"data": value}, **options)
+    assert not steps and not checkpoint.exists()
+    with pytest.raises(ValueError, match="cannot hold what validate returns"):
+        fit(model, counted, 2, validate=lambda model: {"data": value}, **options)
+    assert len(steps) == 1 and not checkpoint.exists()
+
+
+def test_a_folder_is_not_called_a_checkpoint_to_be_deleted(tmp_path):
+    with pytest.raises(ValueError, match="is a folder: give the checkpoint the name of a file"):
+        train(2, checkpoint=tmp_path)
 
 
 def test_lack_of_memory_is_not_called_a_damaged_checkpoint(tmp_path, monkeypatch):

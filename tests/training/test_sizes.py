@@ -36,6 +36,8 @@ def test_what_is_said_to_fit_can_be_trained_and_the_rest_cannot(name, crop):
         ("linknet", {}, 1, 32, "1 crop of 32x32 pixels. Crops of 64 pixels fit, or batches of 2."),
         ("segnet", {}, 4, 9, "Crops of 16 pixels fit."),
         ("unet_small", {}, 4, 65, "Crops of 64 or 72 pixels fit."),
+        ("unet_small", {"in_channels": 1}, 4, 64, "Expected 1 channels, got 3"),  # not the size
+        ("retina_net", {}, 4, 64, "needs one target for each of the 4 images"),
         ("unet_large", {"fold": 4}, 4, 100, "Crops of 96 or 128 pixels fit."),
     ],
 )

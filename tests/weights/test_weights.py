@@ -68,6 +68,8 @@ def test_a_failed_save_leaves_the_old_files(saved, monkeypatch):
         ({"model": "unet_tiny", "options": {}}, "Unknown model 'unet_tiny'"),
         ({"model": "unet_small", "options": {"width": 3}}, "width"),
         (CARD | {"metrics": {"auc": float("nan")}}, "JSON"),
+        (CARD | {"threshold": None}, "x.json says threshold None"),  # `load` would refuse it
+        (CARD | {"pixels_per_degree": -1.0}, "x.json says pixels_per_degree -1.0"),
     ],
 )
 def test_a_card_that_does_not_fit_is_not_saved(tmp_path, card, message):

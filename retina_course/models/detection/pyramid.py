@@ -210,4 +210,5 @@ def by_anchor(x: Tensor) -> Tensor:
     """
     n, channels, height, width = x.shape
     x = x.view(n, PER_CELL, channels // PER_CELL, height, width)
-    return x.permute(0, 3, 4, 1, 2).reshape(n, height * width * PER_CELL, -1)
+    rows, numbers = height * width * PER_CELL, channels // PER_CELL
+    return x.permute(0, 3, 4, 1, 2).reshape(n, rows, numbers)

@@ -121,3 +121,8 @@ def test_heads_are_shared_by_all_levels_and_read_by_row_column_and_anchor(networ
     hook.remove()
     assert [m.shape[2:] for m in maps] == [(16, 24), (8, 12), (4, 6), (2, 3)]
     assert torch.equal(raw.offsets, torch.cat([by_anchor(m) for m in maps], dim=1))
+
+
+def test_no_image_has_no_detections(network):
+    assert by_anchor(torch.zeros(0, 36, 2, 3)).shape == (0, 54, 4)
+    assert build().eval()(torch.zeros(0, 3, 64, 64)) == []
