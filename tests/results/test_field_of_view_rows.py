@@ -1,12 +1,10 @@
 """What `book/setup.md` says of grey surrounds is what the program has stored."""
 
-from pathlib import Path
-
 from benchmarks.common.files import RESULTS, ROOT, read_json
 
 SAID = (
-    "Of {of} photographs put on other surrounds (`field_of_view.json`), {grey 25} fields were found "
-    "on dark grey, {grey 25 with noise} on dark grey with noise, {grey 60 with noise} on lighter "
+    "Of {of} photographs put on other surrounds (`field_of_view.json`), {grey 25} fields were "
+    "found on dark grey, {grey 25 with noise} on dark grey with noise, {grey 60 with noise} on lighter "
     "grey with noise, {grey 128} on middle grey."
 )
 
@@ -14,7 +12,7 @@ SAID = (
 def test_setup_says_what_is_stored():
     rows = read_json(RESULTS / "field_of_view.json")["surrounds"]
     numbers = {name: row["found"] for name, row in rows.items()}
-    text = Path(ROOT / "book" / "setup.md").read_text(encoding="utf-8")
+    text = (ROOT / "book" / "setup.md").read_text(encoding="utf-8")
     assert SAID.format(of=rows["black"]["of"], **numbers) in text
 
 
