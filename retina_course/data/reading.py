@@ -237,7 +237,7 @@ def field_of_view(image: np.ndarray) -> NDArray[np.bool_]:
 
 
 def is_disc(field: NDArray[np.bool_]) -> bool:
-    """Whether a field of view looks like a disc that may be cut off at its sides.
+    """Whether a field of view looks like a disc, whole or cut off by the frame.
 
     Parameters
     ----------
@@ -247,8 +247,8 @@ def is_disc(field: NDArray[np.bool_]) -> bool:
     Returns
     -------
     bool
-        It has enough in common with the disc in the middle of its bounding box that is as wide as
-        the longer side of the box, and the box is no strip.
+        True where it largely agrees with the disc in the middle of its bounding box that is as wide
+        as the longer side of the box, and the box is not much longer than wide.
 
     Examples
     --------

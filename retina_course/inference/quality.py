@@ -17,7 +17,7 @@ from retina_course.inference.field_of_view import bounding_box, measured_diamete
 from retina_course.inference.scale import working_diameter
 from retina_course.models import DETECTORS
 
-# On the 313 photographs:
+# On the 313 photographs (bounds for size and shape of the field of view: `data.reading`):
 # BLANK, the standard deviation of the most varied channel in the field: 17 to 64, over 255.
 SWAPPED = 0.7  # mean red by mean blue; blue by red is 0.00 to 0.47
 ENLARGED, REDUCED = 2.0, 10.0  # network's by photograph's diameter: 0.14 (1 / 7.3) to 1.05

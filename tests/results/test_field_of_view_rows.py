@@ -4,8 +4,8 @@ from benchmarks.common.files import RESULTS, ROOT, read_json
 
 SAID = (
     "Of {of} photographs put on other surrounds (`field_of_view.json`), {grey 25} fields were "
-    "found on dark grey, {grey 25 with noise} on dark grey with noise, {grey 60 with noise} on lighter "
-    "grey with noise, {grey 128} on middle grey."
+    "found on dark grey, {grey 25 with noise} on dark grey with noise, {grey 60 with noise} on "
+    "lighter grey with noise, {grey 128} on middle grey."
 )
 
 
