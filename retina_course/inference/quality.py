@@ -9,19 +9,16 @@ for the vessel networks of the package. A rule refuses nothing: it returns a sen
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from retina_course.data.reading import FILLS_FRAME, SMALL_FIELD, is_disc
 from retina_course.inference.colours import BLANK, DARK, GREY, saturation, surround, trained_colours
 from retina_course.inference.field_of_view import bounding_box, measured_diameter
 from retina_course.inference.scale import working_diameter
 from retina_course.models import DETECTORS
 
-# On the 313 photographs:
+# On the 313 photographs (bounds for size and shape of the field of view: `data.reading`):
 # BLANK, the standard deviation of the most varied channel in the field: 17 to 64, over 255.
-FILLS_FRAME, SMALL_FIELD = 0.95, 0.25  # share of the frame inside the field: 0.65 to 0.85
-NARROW = 0.6  # shorter by longer side of the field: 0.71 to 1.00
-DISC = 0.9  # overlap (IoU) of the field with a disc cut off at the field's sides: 0.98 to 1.00
 SWAPPED = 0.7  # mean red by mean blue; blue by red is 0.00 to 0.47
 ENLARGED, REDUCED = 2.0, 10.0  # network's by photograph's diameter: 0.14 (1 / 7.3) to 1.05
 FEW_VESSELS, MANY_VESSELS = 0.01, 0.25  # UNetSmall's vessels in the field: 0.027 to 0.144
@@ -157,8 +154,7 @@ def _of_colours(rgb: Tensor, fov: Tensor, card: Mapping[str, Any]) -> Iterator[s
 def _of_field(fov: Tensor) -> Iterator[str]:
     """Sentences about the size and shape of a field of view that was found."""
     rows, columns = bounding_box(fov)
-    part = fov[rows, columns]
-    height, width = part.shape
+    height, width = fov[rows, columns].shape
     share = float(fov.float().mean())
     if share > FILLS_FRAME:
         yield (
@@ -168,11 +164,7 @@ def _of_field(fov: Tensor) -> Iterator[str]:
         return
     if share < SMALL_FIELD:
         yield f"The field of view is only {share:.0%} of the picture."
-    radius = max(height, width) / 2
-    y, x = (torch.arange(side) - (side - 1) / 2 for side in (height, width))
-    disc = y[:, None] ** 2 + x**2 <= radius**2
-    overlap = float((disc & part).sum() / (disc | part).sum())
-    if min(height, width) < NARROW * max(height, width) or overlap < DISC:
+    if not is_disc(fov.numpy()):
         yield (
             f"The field of view ({width}x{height}) is not a disc. If it is wrong, give it as a "
             "mask (--field-of-view)."

@@ -1,4 +1,4 @@
-"""A disc on white, as some programs export it, has the field of view of the disc on black."""
+"""A disc on white or grey, as in scans and exports, has the field of view of the disc on black."""
 
 import io
 
@@ -46,3 +46,25 @@ def test_a_little_white_at_the_edge_is_part_of_the_picture():
 
 def test_an_image_that_is_white_all_over_is_its_own_field():
     assert field_of_view(np.full((20, 30, 3), 255, np.uint8)).all()
+
+
+@pytest.mark.parametrize(("level", "noise"), [(25, 0), (60, 0), (20, 8), (40, 8)])
+def test_a_disc_on_grey(level, noise):
+    image, inside = disc(radius=95)
+    around = np.random.default_rng(0).normal(level, noise, image.shape).clip(0, 255)
+    found = field_of_view(np.where(inside[..., None], image, around.astype(np.uint8)))
+    assert (found & inside).sum() > 0.97 * (found | inside).sum()
+
+
+def test_a_picture_without_a_border_is_its_own_field():
+    y, x = np.ogrid[:200, :300]
+    light = np.exp(-((y - 100) ** 2 + (x - 105) ** 2) / 2 / 120**2)  # darker outwards: no step
+    image = (light[..., None] * [200, 120, 60]).astype(np.uint8)
+    assert field_of_view(image).all()
+
+
+def test_a_small_bright_thing_is_no_field():
+    image = np.full((200, 200, 3), 60, np.uint8)
+    image[80:120, 20:180] = 200  # a strip
+    image[20:50, 20:50] = disc(30, 14, (250, 240, 230))[0]
+    assert field_of_view(image).all()

@@ -5,6 +5,7 @@ import torch
 from test_live_page import needs_node, run, segment_job, synthetic
 
 from retina_course import weights
+from retina_course.data.reading import field_of_view
 from retina_course.inference import photograph_warnings
 
 
@@ -24,6 +25,22 @@ def test_what_is_no_fundus_photograph_is_said(tmp_path):
         image = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1) / 255
         said = photograph_warnings(image, field.view(rgb.shape[:2]), card, field_angle=7)
         assert bool(said) == bool(word)
+
+
+@needs_node
+def test_the_field_on_a_bright_surround_is_that_of_the_package(tmp_path):
+    eye = synthetic(160, 160, seed=4)
+    inside = field_of_view(eye)[..., None]
+    noise = np.random.default_rng(0).integers(0, 30, eye.shape, dtype=np.uint8)
+    around = {"grey": np.uint8(40), "noise": noise, "too bright": np.uint8(160)}
+    images = {name: np.where(inside, eye, value) for name, value in around.items()}
+    images["no border"] = eye[30:130, 40:120]
+    jobs = [segment_job(tmp_path, "unet_small", rgb, angle=7) for rgb in images.values()]
+    run(tmp_path, jobs)
+    for job, (name, rgb) in zip(jobs, images.items(), strict=True):
+        field = np.fromfile(job["out"] + ".field", np.uint8).reshape(rgb.shape[:2])
+        assert np.array_equal(field, field_of_view(rgb)), name
+        assert field.all() == (name in ("too bright", "no border"))
 
 
 @needs_node

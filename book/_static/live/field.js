@@ -61,14 +61,12 @@ function retinaField(bounds) {
     return surround;
   }
 
-  // The largest bright region with its holes filled; the whole image where it is below a tenth.
-  function fieldOfView(photo) {
-    const { width, height, pixels } = photo;
-    const surround = whiteSurround(photo);
-    const lit = (i) => brightest(pixels, 4 * i) > bounds.dark;
+  // The largest region brighter than a level, with its holes filled; null where nothing is.
+  function brighter({ width, height, pixels }, level, surround) {
+    const lit = (i) => brightest(pixels, 4 * i) > level;
     let found = regions(width, height, (i) => lit(i) && !surround[i], 1);
     if (!found.runs.length) found = regions(width, height, lit, 1);
-    if (!found.runs.length) throw new Error("The picture is black: it has no field of view.");
+    if (!found.runs.length) return null;
     const largest = found.runs.map(found.find).reduce((a, b) => (b.size > a.size ? b : a));
     const field = new Uint8Array(width * height);
     const paint = (run, value) => field.fill(value, run.y * width + run.begin, run.y * width + run.end);
@@ -77,8 +75,49 @@ function retinaField(bounds) {
     const outer = outerRoots(around, width, height);
     field.fill(1);
     for (const run of around.runs) if (outer.has(around.find(run))) paint(run, 0);
-    const share = field.reduce((sum, inside) => sum + inside, 0) / field.length;
-    return share < 0.1 ? field.fill(1) : field;
+    return field;
+  }
+
+  const count = (field) => field.reduce((sum, inside) => sum + inside, 0);
+
+  function isDisc(field, width, box) {
+    const sides = [box.bottom - box.top, box.right - box.left];
+    const narrow = Math.min(...sides) < bounds.narrow * Math.max(...sides);
+    return !narrow && likeness(field, width, box) >= bounds.disc;
+  }
+
+  function isUsual(field, { width, height }) {
+    const share = count(field) / field.length;
+    if (share < bounds.smallField || share > bounds.fillsFrame) return false;
+    return isDisc(field, width, measure(field, width, height));
+  }
+
+  // The brightest pixel in the corners of the image.
+  function cornerLevel({ width, height, pixels }) {
+    const side = Math.max(1, Math.floor(bounds.corner * Math.min(width, height)));
+    let level = bounds.dark;
+    for (let y = -side; y < side; y++) {
+      for (let x = -side; x < side; x++) {
+        const i = ((y + height) % height) * width + ((x + width) % width);
+        level = Math.max(level, brightest(pixels, 4 * i));
+      }
+    }
+    return level;
+  }
+
+  // What is brighter than a dark surround, or, where that is no disc, than the corners; the whole
+  // image where it is below a tenth.
+  function fieldOfView(photo) {
+    const surround = whiteSurround(photo);
+    let field = brighter(photo, bounds.dark, surround);
+    if (!field) throw new Error("The picture is black: it has no field of view.");
+    if (!isUsual(field, photo)) {
+      const level = cornerLevel(photo);
+      const [raised, higher] = [0, bounds.step].map((more) => brighter(photo, level + more, surround));
+      const steady = raised && higher && count(higher) >= bounds.steady * count(raised);
+      if (steady && isUsual(raised, photo)) field = raised;
+    }
+    return count(field) / field.length < 0.1 ? field.fill(1) : field;
   }
 
   // Rows and columns of the field's bounding box, the pixels inside, the longer side.
@@ -161,13 +200,11 @@ function retinaField(bounds) {
       found.push(`Its mean colours are red ${red}, green ${green}, blue ${blue}; in the retina red is the strongest and blue the weakest.`);
     }
     const share = box.pixels / field.length;
-    const sides = [box.bottom - box.top, box.right - box.left];
     if (share > bounds.fillsFrame) {
       found.push("It has no dark border, so the whole picture is taken for the field of view.");
     } else {
       if (share < bounds.smallField) found.push("Only a small part of it is bright.");
-      const narrow = Math.min(...sides) < bounds.narrow * Math.max(...sides);
-      if (narrow || likeness(field, photo.width, box) < bounds.disc) {
+      if (!isDisc(field, photo.width, box)) {
         found.push("Its bright part is not a disc.");
       }
     }
