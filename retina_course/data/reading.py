@@ -255,7 +255,7 @@ def is_disc(field: NDArray[np.bool_]) -> bool:
     >>> is_disc(np.ones((100, 100), bool))
     False
     """
-    rows, columns = (field.any(axis=axis).nonzero()[0] for axis in (1, 0))
+    rows, columns = (np.flatnonzero(field.any(axis=axis)) for axis in (1, 0))
     part = field[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     y, x = (np.arange(side, dtype=np.float32) - (side - 1) / 2 for side in part.shape)
     disc = y[:, None] ** 2 + x**2 <= (max(part.shape) / 2) ** 2
