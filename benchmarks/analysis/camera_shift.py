@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from benchmarks.common.files import RESULTS, WEIGHTS, read_json, write_json
@@ -39,7 +38,7 @@ from retina_course.data.photographs import Photograph
 from retina_course.data.published import PublishedPhotographs
 from retina_course.evaluation import calibration, metrics
 from retina_course.evaluation.streaming import PixelCounts
-from retina_course.inference import segment
+from retina_course.inference import Segmentation, segment
 from retina_course.inference.doubt import expected_f1
 
 PROGRAM = Program(
@@ -77,7 +76,7 @@ def main() -> None:
             for row in found["scale"].values():
                 del row["histogram"]
         found["temperature"] = temperature(model, card)
-        expected = [doubt(seen(model, card, photo), photo, card) for photo in odd]
+        expected = [expected_f1(*seen(model, card, photo).seen, card["threshold"]) for photo in odd]
         found["expected_f1"] = [round(min(expected), 3), round(max(expected), 3)]
         found["test"] = {
             dataset.folder: on_set(model, card, dataset)
@@ -96,7 +95,7 @@ def temperature(model: nn.Module, card: dict[str, Any]) -> float:
     """What the log-odds are to be divided by, of a hundredth of the training pixels."""
     p, t = [], []
     for photo in ChaseDB1(split="train"):
-        image = seen(model, card, photo)
+        image = seen(model, card, photo).probability.numpy()
         inside, vessel = metrics.pool([image], [photo.ground_truth], [photo.fov])
         p.append(inside[::100])
         t.append(vessel[::100])
@@ -108,12 +107,13 @@ def on_set(model: nn.Module, card: dict[str, Any], photographs: PublishedPhotogr
     counts, per_image = PixelCounts(), []
     histogram = np.zeros((2, KEPT_BINS), np.int64)
     for photo in photographs:
-        image = seen(model, card, photo)
+        found = seen(model, card, photo)
+        image = found.probability.numpy()
         p, vessel = metrics.pool([image], [photo.ground_truth], [photo.fov])
         counts.add(p, vessel)
         histogram += by_probability(p, vessel).reshape(2, KEPT_BINS, -1).sum(axis=2)
         row = {"name": photo.name} | metrics.scores(p, vessel, card["threshold"])
-        per_image.append(row | {"expected_f1": doubt(image, photo, card)})
+        per_image.append(row | {"expected_f1": expected_f1(*found.seen, card["threshold"])})
     best = counts.best_threshold()
     return {
         "pooled": counts.scores(card["threshold"]),
@@ -124,17 +124,10 @@ def on_set(model: nn.Module, card: dict[str, Any], photographs: PublishedPhotogr
     }
 
 
-def doubt(probability: NDArray[np.float32], photo: Photograph, card: dict[str, Any]) -> float:
-    """The F1 that the map expects of itself."""
-    fov = torch.from_numpy(photo.fov)
-    return expected_f1(torch.from_numpy(probability), fov, card["threshold"])
-
-
-def seen(model: nn.Module, card: dict[str, Any], photo: Photograph) -> NDArray[np.float32]:
+def seen(model: nn.Module, card: dict[str, Any], photo: Photograph) -> Segmentation:
     """Probabilities of one photograph, without flips."""
     angle = photo.field_angle
-    image = segment(model, photo.image, card, flips=False, fov=photo.fov, field_angle=angle)
-    return image.probability.numpy()
+    return segment(model, photo.image, card, flips=False, fov=photo.fov, field_angle=angle)
 
 
 if __name__ == "__main__":

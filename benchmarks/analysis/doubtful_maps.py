@@ -3,10 +3,11 @@
     python -m benchmarks.analysis.doubtful_maps [NETWORK ...]
 
 Photographs at half of HRF's size and at CHASE_DB1's own are segmented as they are and damaged
-(blurred, darkened, noisy, pale), and each map is scored against the ground truth. Three
+(blurred, darkened, noisy, pale, coarse), and each map is scored against the ground truth. Three
 numbers that need no ground truth are stored beside its F1:
 
-- `expected_f1`: the F1 that the map has if its probabilities are right, see `inference.doubt`;
+- `expected_f1`: the F1 that the map has, at the scale of the network, if its probabilities are
+  right, see `inference.doubt`;
 - `flips`: the F1 between the map and that of the mirrored photograph;
 - `scales`: the F1 between the map and that of the photograph at 0.7 of the scale.
 
@@ -33,7 +34,7 @@ from retina_course import weights
 from retina_course.data.datasets import HRF, ChaseDB1
 from retina_course.data.photographs import Photograph
 from retina_course.evaluation.metrics import binary_scores, scores
-from retina_course.inference import segment
+from retina_course.inference import Segmentation, segment
 from retina_course.inference.doubt import expected_f1
 from retina_course.inference.field_of_view import resize
 
@@ -49,6 +50,7 @@ PROGRAM = Program(
 NETWORKS = ("unet_small", "unet_small_any_camera")
 SHOWN = 6  # photographs of each test half
 SMALLER = 0.7
+COARSE = 12  # pixels per degree, as DRIVE's
 
 
 def main() -> None:
@@ -81,14 +83,15 @@ def looked_at(model: nn.Module, card: dict[str, Any], photo: Photograph) -> Iter
         size = tuple(image.shape[1:])
         small_fov = resize(fov[None].float(), size)[0] > 0.5
 
-        def seen(view: Tensor, inside: Tensor, scale: float = 1.0) -> Tensor:
+        def seen(view: Tensor, inside: Tensor, scale: float = 1.0) -> Segmentation:
             at = {"pixels_per_degree": scale * card["pixels_per_degree"]}
             angle = photo.field_angle
-            return segment(model, view, at, flips=False, fov=inside, field_angle=angle).probability
+            return segment(model, view, at, flips=False, fov=inside, field_angle=angle)
 
-        p = seen(image, small_fov)
-        mirrored = seen(image.flip(2), small_fov.flip(1)).flip(1)
-        smaller = seen(image, small_fov, SMALLER)
+        first = seen(image, small_fov)
+        p = first.probability
+        mirrored = seen(image.flip(2), small_fov.flip(1)).probability.flip(1)
+        smaller = seen(image, small_fov, SMALLER).probability
         cut = card["threshold"]
         inside = small_fov.numpy()
         found = (p >= cut).numpy()[inside]
@@ -99,7 +102,7 @@ def looked_at(model: nn.Module, card: dict[str, Any], photo: Photograph) -> Iter
             "damage": damage,
             "f1": truth["f1"],
             "auc": truth["auc"],
-            "expected_f1": expected_f1(p, small_fov, cut),
+            "expected_f1": expected_f1(*first.seen, cut),
             "flips": binary_scores(found, (mirrored >= cut).numpy()[inside])["f1"],
             "scales": binary_scores(found, (smaller >= cut).numpy()[inside])["f1"],
             "vessel_fraction": float(found.mean()),
@@ -126,7 +129,12 @@ def damaged(photo: Photograph) -> dict[str, Tensor]:
         name: (np.where(fov, image, x).clip(0, 1) * 255).round() / 255
         for name, image in forms.items()
     }
-    return {name: torch.from_numpy(image).permute(2, 0, 1).float() for name, image in files.items()}
+    images = {
+        name: torch.from_numpy(image).permute(2, 0, 1).float() for name, image in files.items()
+    }
+    size = [round(side * COARSE / degree) for side in x.shape[:2]]
+    coarse = (resize(images["as it is"], size) * 255).round() / 255
+    return images | {f"coarse ({COARSE} pixels per degree)": coarse}
 
 
 if __name__ == "__main__":

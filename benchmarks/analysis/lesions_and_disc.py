@@ -112,7 +112,7 @@ def vessels(
     flips: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Vessel map and field of view, bool `(H, W)`."""
-    probability, fov = segment(
+    probability, fov, _ = segment(
         model, photo.image, card, fov=fov, flips=flips, field_angle=photo.field_angle
     )
     return ((probability >= card["threshold"]) & fov).numpy(), fov.numpy()

@@ -238,7 +238,7 @@ def other_camera(name: str) -> None:
     """A photograph by a camera that the network was not trained on; it is in the public domain."""
     photo = skimage_data.retina()
     model, card = weights.load(name)
-    probability, fov = segment(model, photo, card)
+    probability, fov, _ = segment(model, photo, card)
     vessels = ((probability >= card["threshold"]) & fov).numpy()
     white = np.where(vessels[..., None], 0, 255).repeat(3, axis=2).astype(np.uint8)
     white[~fov.numpy()] = 221

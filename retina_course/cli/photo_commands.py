@@ -79,7 +79,7 @@ def segment_photographs(
         vessels = ((result.probability >= cut) & fov).numpy()
         grey = (result.probability.numpy() * 65535).round().astype(np.uint16)
         share = float(vessels.sum() / int(fov.sum()))
-        expected = expected_f1(result.probability, fov, cut)
+        expected = expected_f1(*result.seen, cut)
         return Found(
             f"{_size(fov)}, vessels {share:.1%} of the field of view",
             {"vessel_fraction": f"{share:.4f}", "expected_f1": f"{expected:.3f}"},

@@ -14,11 +14,12 @@ from retina_course.inference.field_of_view import crop_to_fov, find_fov, fov_win
 from retina_course.inference.prediction import FLIPS, evaluating, pad, predict
 from retina_course.inference.quality import photograph_warnings, vessel_warnings
 from retina_course.inference.scale import DEFAULT_FIELD_ANGLE, working_diameter
-from retina_course.inference.segmentation import Segmentation, segment, segment_all
+from retina_course.inference.segmentation import Seen, Segmentation, segment, segment_all
 
 __all__ = [
     "DEFAULT_FIELD_ANGLE",
     "FLIPS",
+    "Seen",
     "Segmentation",
     "angle_from_disc",
     "angle_warnings",

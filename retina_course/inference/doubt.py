@@ -19,12 +19,15 @@ def expected_f1(probability: Tensor, fov: Tensor, threshold: float) -> float:
     network that hesitates expects little. One that is surely wrong expects much: no such number
     sees that.
 
+    Give it the map as the network saw it. A map that was resampled to a coarse photograph has
+    averages of probabilities, which look like hesitation.
+
     Parameters
     ----------
     probability : Tensor
-        `(H, W)` in [0, 1], from `segment`.
+        `(H, W)` in [0, 1], such as `segment(...).seen.probability`.
     fov : Tensor of bool
-        The field of view, `(H, W)`.
+        The field of view, `(H, W)`, such as `segment(...).seen.fov`.
     threshold : float
         Vessel is what has this probability or more.
 

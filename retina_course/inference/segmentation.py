@@ -20,6 +20,21 @@ from retina_course.inference.scale import working_diameter
 BORDER = 32
 
 
+class Seen(NamedTuple):
+    """A vessel map at the scale at which the network saw the photograph.
+
+    Parameters
+    ----------
+    probability : Tensor
+        Vessel probability, float32 `(h, w)`; 0 outside the field of view.
+    fov : Tensor of bool
+        The field of view, `(h, w)`.
+    """
+
+    probability: Tensor
+    fov: Tensor
+
+
 class Segmentation(NamedTuple):
     """What `segment` returns.
 
@@ -29,10 +44,13 @@ class Segmentation(NamedTuple):
         Vessel probability, float32 `(H, W)`; 0 outside the field of view.
     fov : Tensor of bool
         The field of view, `(H, W)`.
+    seen : Seen
+        The same two before they were resampled, for `expected_f1`.
     """
 
     probability: Tensor
     fov: Tensor
+    seen: Seen
 
 
 def segment(
@@ -78,7 +96,8 @@ def segment(
     Returns
     -------
     Segmentation
-        Probabilities and field of view, both `(H, W)` in the photograph's own pixels.
+        Probabilities and field of view, both `(H, W)` in the photograph's own pixels, and as the
+        network saw them.
 
     Raises
     ------
@@ -95,10 +114,10 @@ def segment(
     >>> from retina_course import make_fundus, weights
     >>> model, card = weights.load("unet_small")
     >>> fundus = make_fundus(192, seed=0)
-    >>> probability, fov = segment(model, fundus.image, card, field_angle=9)  # 192 pixels: fast
-    >>> probability.shape
+    >>> result = segment(model, fundus.image, card, field_angle=9)  # 192 pixels: fast
+    >>> result.probability.shape
     torch.Size([192, 192])
-    >>> found = probability >= card["threshold"]
+    >>> found = result.probability >= card["threshold"]
     >>> bool(fundus.vessel[found].float().mean() > 0.5)  # most of it is vessel
     True
     """
@@ -111,10 +130,12 @@ def segment(
     bordered = F.pad(crop, (BORDER,) * 4, mode="replicate")
     outputs = predict(model, bordered, flips=flips)[:, BORDER:-BORDER, BORDER:-BORDER]
     vessels = outputs[:1] if len(outputs) == 1 else outputs[1:2]
+    seen_fov = F.interpolate(fov[None, None, rows, columns].float(), size, mode="nearest-exact")
+    seen = Seen(vessels[0] * seen_fov[0, 0], seen_fov[0, 0].bool())
     probability = torch.zeros(fov.shape)
     own_size = (rows.stop - rows.start, columns.stop - columns.start)
     probability[rows, columns] = resize(vessels, own_size)[0].clamp(0, 1)
-    return Segmentation(probability * fov, fov)
+    return Segmentation(probability * fov, fov, seen)
 
 
 def segment_all(

@@ -26,7 +26,7 @@ from benchmarks.common.files import RESULTS, read_json
 from benchmarks.lessons import folding, linknet_lessons, loss_peers, losses, skips, unpooling
 from benchmarks.scores import chase_db1, idrid_boxes, toys
 from benchmarks.speed import notebook_times, peers, throughput, time_to_f1, training_speed
-from retina_course.inference import Segmentation
+from retina_course.inference import Seen, Segmentation
 from retina_course.models import UNetSmall
 
 LESSONS = {
@@ -176,9 +176,8 @@ def test_toys(start, tmp_path):
 def guess(model, image, card, *, fov=None, flips=True, field_angle=None):
     """Vessels by chance, as `segment` returns them."""
     fov = torch.ones(image.shape[:2], dtype=torch.bool) if fov is None else torch.as_tensor(fov)
-    return Segmentation(
-        torch.rand(fov.shape, generator=torch.Generator().manual_seed(0)) * fov, fov
-    )
+    p = torch.rand(fov.shape, generator=torch.Generator().manual_seed(0)) * fov
+    return Segmentation(p, fov, Seen(p, fov))
 
 
 def guess_all(model, photographs, card, *, flips=True):

@@ -15,7 +15,7 @@ from retina_course.cli import parser as cli
 from retina_course.data.image_folder import ImageFolder
 from retina_course.data.images import read_image
 from retina_course.inference import segment
-from retina_course.inference.segmentation import Segmentation
+from retina_course.inference.segmentation import Seen, Segmentation
 from retina_course.models import create_model
 from retina_course.training import DetectorRecipe, History, Recipe
 
@@ -222,7 +222,8 @@ def test_a_probability_at_the_threshold_is_vessel_and_numbers_are_rounded(
     photo, weights_file, tmp_path, monkeypatch
 ):
     def half(model, image, card, *, fov, **options):
-        return Segmentation(torch.full(fov.shape, 0.5), fov)
+        p = torch.full(fov.shape, 0.5)
+        return Segmentation(p, fov, Seen(p, fov))
 
     monkeypatch.setattr(photo_commands, "segment", half)
     out = ("-o", tmp_path, "--weights", weights_file, "--threshold", "0.5")

@@ -23,7 +23,7 @@ def test_segment_writes_the_three_pictures(photo, weights_file, tmp_path, capsys
     names = ["eye_overlay.jpg", "eye_probability.png", "eye_vessels.png", "segment.csv"]
     assert sorted(path.name for path in out.iterdir()) == names
     model, card = weights.load(weights_file)
-    probability, fov = segment(model, photo, card)
+    probability, fov, _ = segment(model, photo, card)
     written = np.asarray(Image.open(out / "eye_probability.png"))
     assert written.dtype == np.uint16
     assert np.abs(written / 65535 - probability.numpy()).max() < 1e-4

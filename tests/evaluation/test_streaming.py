@@ -26,7 +26,7 @@ def maps():
     found = []
     for seed in range(3):
         fundus = make_fundus(192, seed=seed)
-        p, _ = segment(model, fundus.image, card, flips=False, fov=fundus.fov, field_angle=9)
+        p, *_ = segment(model, fundus.image, card, flips=False, fov=fundus.fov, field_angle=9)
         p = p.numpy()  # 192 pixels
         found.append((p, fundus.vessel.numpy(), fundus.fov.numpy()))
     return found

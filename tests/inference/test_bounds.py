@@ -254,7 +254,8 @@ def test_segment_all_hands_on_field_angle_and_flips(flips, monkeypatch):
 
     def segment(model, image, card, **options):
         asked.append((model, image, card, options))
-        return segmentation.Segmentation(torch.full((4, 5), 0.25), torch.ones(4, 5))
+        seen = segmentation.Seen(torch.full((4, 5), 0.25), torch.ones(4, 5))
+        return segmentation.Segmentation(*seen, seen)
 
     monkeypatch.setattr(segmentation, "segment", segment)
     one = photo()

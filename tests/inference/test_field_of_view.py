@@ -12,7 +12,7 @@ from retina_course.inference import crop_to_fov, segment
 def test_the_field_of_view_is_resampled_to_the_training_size(diameter):
     image, inside = disc(size=200, radius=70)
     model = Red()
-    probability, fov = segment(model, image, {"fov_diameter": diameter})
+    probability, fov, _ = segment(model, image, {"fov_diameter": diameter})
     assert probability.shape == fov.shape == (200, 200)
     assert (fov.numpy() != inside).mean() < 0.01
     side = model.seen[0][-1]  # the field, a margin of 1/20 on each side, and the border
@@ -25,7 +25,7 @@ def test_the_field_of_view_is_resampled_to_the_training_size(diameter):
 def test_photographs_of_the_training_size_are_not_resampled():
     image, _ = disc(size=200, radius=70)
     image = image * np.random.default_rng(0).uniform(0.5, 1, image.shape).astype(np.float32)
-    probability, fov = segment(Red(), image, {"fov_diameter": 143})
+    probability, fov, _ = segment(Red(), image, {"fov_diameter": 143})
     torch.testing.assert_close(probability, torch.from_numpy(image[..., 0]).sigmoid() * fov)
 
 
@@ -34,7 +34,7 @@ def test_without_a_recognisable_field_the_whole_frame_is_taken():
     speck = np.full((40, 60, 3), 0.05)
     speck[3:9, 3:9] = 0.6
     for image in (full, speck):
-        probability, fov = segment(Red(), image, {"fov_diameter": 120})
+        probability, fov, _ = segment(Red(), image, {"fov_diameter": 120})
         assert fov.all()
         assert probability[20:, 20:].min() >= 0.5
     with pytest.raises(ValueError, match="black"):

@@ -63,7 +63,7 @@ def assert_equal(job: dict, log: dict, name: str, rgb: np.ndarray) -> None:
     assert ((found >= cut) != (probability >= cut)).sum() <= max(1, found.size / 100_000)
     inside = found[field == 1]
     assert log["counts"] == [int((inside >= cut).sum()) for cut in THRESHOLDS]
-    sure = expected_f1(expected.probability, expected.fov, card["threshold"])
+    sure = expected_f1(*expected.seen, card["threshold"])
     assert log["expected"] == pytest.approx(sure, abs=1e-4)
     assert ("unsure of this map" in " ".join(log["said"])) == bool(doubt_warnings(sure, card))
 

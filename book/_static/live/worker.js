@@ -6,21 +6,14 @@ function retinaWorker() {
     return rows;
   }
 
-  // How many pixels of the field of view reach each threshold, and the F1 that the map at the
-  // threshold `cut` has if its probabilities are right, as inference/doubt.py.
-  function countVessels(row, mask, width, height, thresholds, cut) {
+  // How many pixels of the field of view reach each threshold.
+  function countVessels(row, mask, width, height, thresholds) {
     const sorted = Float32Array.from(thresholds);
     const counts = new Array(sorted.length + 1).fill(0);
-    let [called, ofCalled, ofAll] = [0, 0, 0]; // pixels that are called vessel, sums of probabilities
     for (let y = 0; y < height; y++) {
       const probabilities = row(y);
       for (let x = 0; x < width; x++) {
         if (!mask[y * width + x]) continue;
-        ofAll += probabilities[x];
-        if (probabilities[x] >= cut) {
-          called++;
-          ofCalled += probabilities[x];
-        }
         let reached = Math.min(sorted.length, Math.floor(probabilities[x] * 100));
         while (reached < sorted.length && probabilities[x] >= sorted[reached]) reached++;
         while (reached > 0 && probabilities[x] < sorted[reached - 1]) reached--;
@@ -28,7 +21,27 @@ function retinaWorker() {
       }
     }
     for (let i = sorted.length; i > 0; i--) counts[i - 1] += counts[i];
-    return { counts: counts.slice(1), expected: called && (2 * ofCalled) / (called + ofAll) };
+    return counts.slice(1);
+  }
+
+  // The F1 that the map as the network saw it has at the threshold `cut` if its probabilities are
+  // right, as inference/doubt.py.
+  function expectedF1({ mask, part, vessels }, width, cut) {
+    let [called, ofCalled, ofAll] = [0, 0, 0]; // pixels that are called vessel, sums of probabilities
+    const [rows, columns] = part.seen;
+    const nearest = (i, from, to) => Math.floor(((i + 0.5) * from) / to);
+    for (let y = 0; y < rows; y++) {
+      const line = (part.top + nearest(y, part.size[0], rows)) * width + part.left;
+      for (let x = 0; x < columns; x++) {
+        if (!mask[line + nearest(x, part.size[1], columns)]) continue;
+        const probability = vessels[y * columns + x];
+        ofAll += probability;
+        if (probability < cut) continue;
+        called++;
+        ofCalled += probability;
+      }
+    }
+    return called && (2 * ofCalled) / (called + ofAll);
   }
 
   function segment({ photo, angle, flips, kernel, memoryLimit, bounds, model, thresholds }, progress) {
@@ -49,7 +62,8 @@ function retinaWorker() {
     const { mask, box, part, scale, unusual } = seen;
     const row = photograph.ownRows({ mask, part, vessels }, width);
     const cut = Math.fround(model.card.threshold);
-    const { counts, expected } = countVessels(row, mask, width, height, thresholds, cut);
+    const counts = countVessels(row, mask, width, height, thresholds);
+    const expected = expectedF1({ mask, part, vessels }, width, cut);
     const seconds = (performance.now() - started) / 1000;
     return { width, height, mask, box, part, scale, unusual, vessels, counts, expected, seconds };
   }
