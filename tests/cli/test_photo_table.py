@@ -13,9 +13,11 @@ from command_line import CARD, photograph, run
 from PIL import Image
 
 from retina_course import weights
+from retina_course.cli import photo_commands
 from retina_course.cli.photo_table import PhotoTable
 from retina_course.data import files
 from retina_course.data.reading import file_digest
+from retina_course.inference import Seen, Segmentation
 from retina_course.models import create_model
 
 
@@ -72,6 +74,16 @@ def test_a_map_that_its_network_doubts_is_named(photo, out, tmp_path):
     expected = 2 * called.sum() / (len(called) + inside.sum())
     assert float(row["expected_f1"]) == pytest.approx(expected, abs=2e-3)
     assert "The network is unsure of this map" in row["warnings"]
+
+
+def test_what_a_map_expects_is_told_as_the_network_saw_it(photo, weights_file, out, monkeypatch):
+    def sure(model, image, card, *, fov, **options):
+        seen = Seen(torch.full((2, 2), 0.9), torch.ones(2, 2, dtype=torch.bool))
+        return Segmentation(torch.full(fov.shape, 0.6), fov, seen)
+
+    monkeypatch.setattr(photo_commands, "segment", sure)
+    assert run("segment", photo, "-o", out, "--weights", weights_file) == 0
+    assert table(out)["eye"]["expected_f1"] == f"{1.8 / 1.9:.3f}"
 
 
 def test_detect_counts_the_boxes_of_each_class(photo, detector_file, out):
