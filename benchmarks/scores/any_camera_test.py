@@ -28,13 +28,11 @@ from benchmarks.common.folds import FOLDS
 from benchmarks.common.index import Program
 from benchmarks.common.provenance import provenance
 from benchmarks.common.scales import WORKING_SCALE, best_threshold, ranking_at
+from benchmarks.common.streamed_scores import scored_one_by_one
 from retina_course import weights
 from retina_course.data.datasets import HRF, ChaseDB1
 from retina_course.data.photographs import Photograph
 from retina_course.data.synthetic import make_fundus_images
-from retina_course.evaluation import metrics
-from retina_course.evaluation.streaming import PixelCounts
-from retina_course.inference import segment
 from retina_course.training.any_camera import SYNTHETIC_ANGLE
 from retina_course.training.devices import default_device
 
@@ -163,14 +161,7 @@ def scored(model: Any, card: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {"threshold": card["threshold"], "provenance": source}
     found["pixels_per_degree"] = card["pixels_per_degree"]
     for name, dataset in SETS.items():
-        counts, rows = PixelCounts(), []
-        for photo in dataset(split="test"):
-            angle = photo.field_angle
-            image = segment(model, photo.image, card, fov=photo.fov, field_angle=angle)
-            p, vessel = metrics.pool([image.probability.numpy()], [photo.ground_truth], [photo.fov])
-            counts.add(p, vessel)
-            rows.append({"name": photo.name} | metrics.scores(p, vessel, card["threshold"]))
-        found[name] = {"pooled": counts.scores(card["threshold"]), "per_image": rows}
+        found[name] = scored_one_by_one(model, card, dataset(split="test"))
     return found
 
 

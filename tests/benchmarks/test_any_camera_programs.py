@@ -131,6 +131,7 @@ def test_a_variant_begins_with_the_weights_of_its_start_and_uses_its_shares(tmp_
         {"synthetic": 1.0, "recipe": {"pixels_per_degree": (1.0, 2.0)}},
     )
     monkeypatch.setattr(camera_variants, "ranking_at", lambda *arguments: {})
+    monkeypatch.setattr(camera_variants, "provenance", lambda *arguments: {})  # reads the data
     monkeypatch.setattr(camera_variants, "ChaseDB1", lambda split: [split])
     starts, train = [], camera_variants.train_any_camera
 

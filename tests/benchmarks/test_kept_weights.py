@@ -9,12 +9,13 @@ from benchmarks.common.equal_budget import build, diameter
 from benchmarks.common.files import RESULTS, WEIGHTS, read_json
 from benchmarks.common.kept_weights import KEPT, SMALL, in_half_precision
 from retina_course import weights
-from retina_course.data.datasets import ChaseDB1
+from retina_course.data.datasets import HRF, ChaseDB1
 from retina_course.evaluation import metrics
 from retina_course.inference.segmentation import segment_all
 
 EQUAL = sorted((KEPT / "equal_budget").iterdir())
 FOLDS = sorted((KEPT / "cross_validation").iterdir())
+ON_HRF = sorted((KEPT / "hrf").glob("*.safetensors"))
 CAMERAS = KEPT / "any_camera"
 ROWS = {path.stem: read_json(path) for path in (RESULTS / "any_camera_test").glob("*.json")}
 SHIPPED = {
@@ -43,11 +44,11 @@ needs_photographs = pytest.mark.skipif(
 )
 
 
-def scores_of_kept_weights(path, network, photograph, threshold):
+def scores_of_kept_weights(path, network, photograph, threshold, card=None):
     """With four flips."""
     model = build(network)
     model.load_state_dict(load_file(path))
-    card = {"fov_diameter": diameter(network)}
+    card = card or {"fov_diameter": diameter(network)}
     maps = segment_all(model.eval(), [photograph], card, flips=True)
     return metrics.scores(*metrics.pool(*maps), threshold)
 
@@ -87,3 +88,14 @@ def test_a_cross_validation_has_the_weights_of_each_fold_where_they_are_small():
         f"{row['network']}_{'_'.join(one['held_out'])}" for row in small for one in row["folds"]
     }
     assert small and len(folds) == 7 * len(small) and folds == {path.stem for path in FOLDS}
+
+
+@needs_photographs
+@pytest.mark.parametrize("path", ON_HRF, ids=[path.stem for path in ON_HRF])
+def test_a_row_of_hrf_is_scored_again_from_its_weights(path):
+    row = read_json(RESULTS / "hrf" / f"{path.stem}.json")
+    stored = row["test"]["per_image"][0]
+    first = next(iter(HRF(split="test")))
+    assert stored["name"] == first.name
+    threshold = row["threshold"]
+    check(scores_of_kept_weights(path, row["network"], first, threshold, card=row), stored)
