@@ -1,5 +1,6 @@
 """The part of a photograph that a network sees, and the scale that it sees it at."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -90,7 +91,8 @@ def fov_window(
     Raises
     ------
     ValueError
-        `own_diameter` is smaller than what was found: a part is not larger than the whole.
+        `own_diameter` is smaller than what was found, infinite or NaN: a part is not larger than
+        the whole.
 
     Examples
     --------
@@ -100,7 +102,7 @@ def fov_window(
     (slice(6, 94, None), slice(56, 144, None), [44, 44])
     """
     found = measured_diameter(fov)
-    if own_diameter is not None and own_diameter * (1 + SAME_SCALE) < found:
+    if own_diameter is not None and not found <= own_diameter * (1 + SAME_SCALE) < math.inf:
         raise ValueError(
             f"The diameter of the field of view is given as {own_diameter:g} pixels, but {found} "
             "pixels of it are in the picture. Give the diameter of the whole field."

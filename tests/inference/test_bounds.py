@@ -285,3 +285,10 @@ def test_a_card_in_degrees_and_a_diameter_that_is_given_set_the_scale_of_segment
         segment(model, striped(fov), card, flips=False, **options)
         height = model.seen[0][2] - 64
         assert side <= height < side + 8, options  # padded to a multiple of 8
+
+
+@pytest.mark.parametrize("diameter", [float("nan"), float("inf"), 0, -300, 30])
+def test_a_diameter_that_is_none_is_refused(diameter):
+    image = striped(torch.ones(40, 60))
+    with pytest.raises(ValueError, match=f"given as {diameter:g} pixels, but 60 pixels"):
+        segment(Red(), image, {"pixels_per_degree": 4}, field_angle=20, fov_diameter=diameter)
