@@ -81,7 +81,7 @@ def check(metrics: dict[str, Any], pooled: dict[str, float]) -> None:
 
 
 def by_patient(photographs: list[dict[str, Any]]) -> list[str]:
-    """Mean F1 of a patient with its interval, and F1 of the worst photograph."""
+    """Mean F1 with its interval over people, and F1 of the worst photograph."""
     f1 = [photo["f1"] for photo in photographs]
     # Image_05L and Image_05R are one child; in HRF each photograph counts as a person.
     patients = [photo["name"].removesuffix("L").removesuffix("R") for photo in photographs]
@@ -99,7 +99,7 @@ def score_rows(card: Card) -> Rows:
 
 def patient_rows(card: Card) -> Rows:
     """Header and one row for each set: what differs between patients."""
-    head = ["Photographs", "mean F1 of a patient (95 % interval)", "worst photograph"]
+    head = ["Photographs", "mean F1 (95 % interval over people)", "worst photograph"]
     row = any_camera(card)
     if row is None:
         return [head, [SETS["chase"], *by_patient(one_camera(card)["own"]["flips"]["per_image"])]]
