@@ -29,7 +29,7 @@ def network(name):
 def test_a_detector_gives_boxes_that_suppression_turns_into_its_detections(class_loss):
     torch.manual_seed(0)
     options = SMALL | {"class_loss": class_loss, "score_threshold": 0.0}
-    model = create_model("retina_net", **options).eval().requires_grad_(False)
+    model = create_model("retina_net", **options).eval()
     torch.nn.init.normal_(model.network.class_head[-1].weight, std=0.5)
     card = {"model": "retina_net", "options": options, "fov_diameter": 64}
     x = torch.rand(2, 3, 64, 96)
