@@ -16,17 +16,18 @@ def photographs(tmp_path_factory):
     root = tmp_path_factory.mktemp("data")
     for folder in ("CHASE_DB1", "IDRiD_boxes"):
         (root / folder).mkdir()
+    eyes = [make_fundus(SIDE, seed=seed) for seed in range(48)]
     for child in range(1, 15):
         for i, eye in enumerate("LR"):
-            made = make_fundus(SIDE, seed=2 * child + i)
+            made = eyes[2 * child + i]
             name = f"Image_{child:02d}{eye}"
             save(root / "CHASE_DB1" / f"{name}.jpg", made)
             vessels = made.vessel.numpy()
             for ending, mask in (("_1stHO", vessels), ("_2ndHO", np.roll(vessels, 1, axis=1))):
                 Image.fromarray(mask).save(root / "CHASE_DB1" / f"{name}{ending}.png")
-    for number in range(48):
+    for number, made in enumerate(eyes):
         file = root / "IDRiD_boxes" / f"{number:04d}.jpg"
-        save(file, make_fundus(SIDE, seed=number))
+        save(file, made)
         lines = BOXES if number % 3 else BOXES.splitlines()[0]  # some without lesions
         file.with_suffix(".txt").write_text(lines)
     return root

@@ -46,6 +46,7 @@ def carried(tmp_path_factory):
 def rehearse(carried, tmp_path, monkeypatch):
     monkeypatch.setenv("RETINA_COURSE_DATA", str(carried))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(plan, "RATES", (1e-3, 1e-2))
     monkeypatch.setattr(run, "EYES", 16)
     monkeypatch.setattr(run, "EYE_SCALE", 2.0)
     monkeypatch.setattr(data, "SOURCE_SCALES", {"chase": 3.0, "hrf": 2.0})

@@ -3,49 +3,17 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 from command_line import TINY, run
+from kills import killed
 from PIL import Image
 
 from retina_course import weights
 from retina_course.data.files import TEMPORARY
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
-
-# The process kills itself in the middle of its n-th write, when half of the bytes are on the disk,
-# or just before the file gets its name.
-KILLED = """
-import os, pathlib, signal, sys
-from retina_course.cli import main
-from retina_course.data import files
-where, left = sys.argv.pop(1), [int(sys.argv.pop(1))]
-def die(place):
-    left[0] -= place == where
-    if left[0] < 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-sync, replace = os.fsync, os.replace
-def fsync(number):
-    if where == "write" and left[0] == 0:
-        os.ftruncate(number, os.fstat(number).st_size // 2)
-    die("write")
-    sync(number)
-def renamed(*paths):
-    die("rename")
-    replace(*paths)
-files.os.fsync, files.os.replace = fsync, renamed
-sys.exit(main())
-"""
-
-
-def killed(where, number, *arguments):
-    command = [sys.executable, "-c", KILLED, where, str(number), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True)
-    assert done.returncode in (-signal.SIGKILL, 0), done.stderr.decode()
-    return done.returncode != 0
 
 
 def leftovers(folder):

@@ -3,13 +3,12 @@
 import csv
 import os
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
 from command_line import CARD, photograph, run
+from kills import killed
 from PIL import Image
 
 from retina_course import weights
@@ -221,22 +220,6 @@ def test_results_of_other_settings_are_not_taken_for_done(photo, segment, out, c
     assert segment(photo) == 0 and "done before" not in capsys.readouterr().out
 
 
-KILLED_AT_A_RENAME = """
-import os, signal, sys
-from retina_course.cli import main
-from retina_course.data import files
-replace, count = os.replace, int(sys.argv.pop(1))
-def counted(*paths):
-    global count
-    count -= 1
-    if count < 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    replace(*paths)
-files.os.replace = counted
-sys.exit(main())
-"""
-
-
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_after_a_kill_all_files_are_whole_and_the_next_run_goes_on(
     photo, segment, weights_file, out, tmp_path, capsys
@@ -244,9 +227,7 @@ def test_after_a_kill_all_files_are_whole_and_the_next_run_goes_on(
     photos = [photo, tmp_path / "second.png"]
     photos[1].write_bytes(photo.read_bytes())
     arguments = ["segment", *photos, "-o", out, "--weights", weights_file]
-    killed = [sys.executable, "-c", KILLED_AT_A_RENAME, "6", *map(str, arguments)]
-    done = subprocess.run(killed, capture_output=True)
-    assert done.returncode == -signal.SIGKILL
+    assert killed("rename", 6, *arguments)
     assert sorted(table(out)) == ["eye"]
     for path in out.glob("*.[jp][pn]g"):
         with Image.open(path) as image:

@@ -48,9 +48,10 @@ def test_nothing_is_said_about_real_photographs(name):
         pytest.skip(f"RETINA_COURSE_DATA does not hold {name}")
     for path in sorted(folder.glob(DATASETS[name]))[:: 40 if name == "HRF" else 20]:
         rgb = read_image(path)
-        assert said(rgb) == [], path
+        fov = find_fov(rgb)
+        assert photograph_warnings(rgb, fov, CARD) == [], path
         card = weights.load("retina_net" if name == "IDRiD_boxes" else "unet_small")[1]
-        assert said(rgb, card=card, field_angle=ANGLES[name]) == [], path
+        assert photograph_warnings(rgb, fov, card, field_angle=ANGLES[name]) == [], path
 
 
 def test_a_photograph_coarser_than_the_training_is_named_with_both_numbers(fundus):

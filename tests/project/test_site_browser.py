@@ -146,9 +146,9 @@ def test_a_wide_formula_scrolls_in_its_own_box_from_its_beginning(page):
 @pytest.mark.parametrize("name", ERROR_MAPS)
 def test_titles_of_error_maps_can_be_read_on_a_phone(page, name):
     found = {}
+    page.open((SITE / "notebooks" / f"{name}.html").as_uri())
     for width in (390, 1280):
         resize(page, width)
-        page.open((SITE / "notebooks" / f"{name}.html").as_uri())
         found[width] = page.evaluate(ERROR_MAP)
         assert page.evaluate(TOO_WIDE) <= 0
     assert found[390]["scale"] * ERROR_MAPS[name] / 72 * 110 >= 11
