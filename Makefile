@@ -7,10 +7,8 @@ INSTALLED := $(VENV)/.installed
 SITE := _build/html
 # One thread a process: two pytest workers share the cores, and sums come out the same everywhere.
 ONE_THREAD := OMP_NUM_THREADS=1
-# Tests that need no page of the book, half a minute: they fill the core that its build leaves free.
-EARLY := tests/evaluation tests/figures tests/measurement tests/results
 
-.PHONY: help setup book lab test notebooks results lint site early pytest clean
+.PHONY: help setup book lab test notebooks results lint site pytest clean
 
 help:
 	@echo "make book       build the book and say which page to open"
@@ -38,9 +36,9 @@ notebooks: setup
 results: setup
 	@$(ONE_THREAD) $(BIN)/python -m benchmarks.results $(if $(RUN),--run $(RUN))
 
-# Two cores: the build of the book takes one, the checks of the sources and EARLY the other.
+# Two cores: the slow half of the checks of the sources runs beside the build of the book.
 test: setup
-	@$(MAKE) --no-print-directory -j2 early site
+	@$(MAKE) --no-print-directory -j2 lint site
 	@$(MAKE) --no-print-directory pytest
 	@echo "All checks passed."
 
@@ -50,20 +48,16 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/test.yml
 
-early: lint
-	$(ONE_THREAD) CUDA_VISIBLE_DEVICES= $(BIN)/pytest $(EARLY)
-
 # From nothing: a page that Sphinx has cached would not repeat its warnings.
 site: setup
 	@rm -rf $(SITE)
 	$(BIN)/jupyter-book build . -W -n --keep-going --all
 
-# The other tests and the notebooks in one call, so that both cores are busy until the end. The tests of
+# The tests and the notebooks in one call, so that both cores are busy until the end. The tests of
 # the book's pages need the built site, and are skipped without it. The stored outputs come from
 # the CPU.
 pytest: setup
-	$(ONE_THREAD) CUDA_VISIBLE_DEVICES= $(BIN)/pytest tests retina_course --nbval notebooks -n 2 --dist loadfile \
-	  $(addprefix --ignore=,$(EARLY))
+	$(ONE_THREAD) CUDA_VISIBLE_DEVICES= $(BIN)/pytest tests retina_course --nbval notebooks -n 2 --dist loadfile
 
 clean:
 	rm -rf _build
