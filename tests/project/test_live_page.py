@@ -101,7 +101,9 @@ def test_the_memory_is_as_small_as_the_page_says(tmp_path):
     page = " ".join((SCRIPTS.parents[1] / "live.md").read_text(encoding="utf-8").split())
     assert f"have {all_maps:,.0f} MB; with the weights it needs {needed:.0f} MB at once." in page
     wasm = re.search('wasm: "(.*)"', (SCRIPTS / "kernel.js").read_text(encoding="utf-8"))[1]
-    assert f"in the same folder, {len(base64.b64decode(wasm)) / 1000:.0f} kB)" in page
+    assert (
+        f"in the same folder; compiled, it has {len(base64.b64decode(wasm)) / 1000:.0f} kB)" in page
+    )
 
 
 @needs_node
